@@ -1,0 +1,103 @@
+//! What each service's NATS user may do, and nothing else. Rendered as a nats-server configuration.
+
+use std::fmt::Write;
+
+use barid_domain::Secret;
+
+use crate::{Service, subject};
+
+/// Entities whose events a service publishes.
+const fn publishes(service: Service) -> &'static [&'static str] {
+    match service {
+        Service::Tenant => &["tenant"],
+        Service::Template => &["template"],
+        Service::Queue => &["message"],
+        Service::SessionPool => &["session"],
+        Service::Gateway | Service::Analytics | Service::Operator => &[],
+    }
+}
+
+/// Entities whose events a service reads.
+const fn reads(service: Service) -> &'static [&'static str] {
+    match service {
+        Service::Gateway | Service::Analytics => &["message"],
+        Service::Operator => &["message", "tenant", "template", "session"],
+        _ => &[],
+    }
+}
+
+/// The configuration of a nats-server for these users: accounts, permissions, payload limit.
+pub fn server_config(users: &[(Service, Secret)]) -> String {
+    let mut text = String::from("max_payload: 1MB\nauthorization {\n  users: [\n");
+    for (service, password) in users {
+        let (publish, subscribe) = (publish(*service), subscribe(*service));
+        let list = |subjects: &[String]| subjects.iter().map(|subject| format!("\"{subject}\"")).collect::<Vec<_>>().join(", ");
+        // Replies go to the caller's inbox, which differs per caller: the server lets a user answer exactly what it was asked.
+        let _ = writeln!(
+            text,
+            "    {{ user: \"{}\", password: \"{}\", permissions: {{ publish: {{ allow: [{}] }}, subscribe: {{ allow: [{}] }}, \
+             allow_responses: {{ max: 1, expires: \"5m\" }} }} }}",
+            service.name(),
+            password.expose(),
+            list(&publish),
+            list(&subscribe),
+        );
+    }
+    text.push_str("  ]\n}\n");
+    text
+}
+
+fn publish(service: Service) -> Vec<String> {
+    let name = service.name();
+    let mut allowed = vec![format!("rpc.{name}.>"), format!("notice.{name}.>")];
+    for entity in publishes(service) {
+        let stream = subject::stream(entity);
+        allowed.push(subject::events_of(entity));
+        for call in ["INFO", "CREATE", "UPDATE", "MSG.GET"] {
+            allowed.push(format!("$JS.API.STREAM.{call}.{stream}"));
+        }
+        allowed.push(format!("$JS.API.DIRECT.GET.{stream}"));
+    }
+    for entity in reads(service) {
+        let stream = subject::stream(entity);
+        allowed.push(format!("$JS.API.STREAM.INFO.{stream}"));
+        for call in ["CREATE", "INFO", "DELETE", "MSG.NEXT"] {
+            allowed.push(format!("$JS.API.CONSUMER.{call}.{stream}.>"));
+        }
+        allowed.push(format!("$JS.API.CONSUMER.CREATE.{stream}"));
+        allowed.push(format!("$JS.ACK.{stream}.>"));
+    }
+    if service == Service::Operator {
+        allowed.push("$SRV.>".to_owned());
+    }
+    allowed
+}
+
+fn subscribe(service: Service) -> Vec<String> {
+    let name = service.name();
+    let mut allowed = vec![format!("_INBOX_{name}.>"), "notice.>".to_owned()];
+    match service {
+        Service::Operator => allowed.push("events.>".to_owned()),
+        Service::Gateway => {}
+        _ => {
+            allowed.push(format!("rpc.*.{name}.>"));
+            allowed.push("$SRV.>".to_owned());
+        }
+    }
+    allowed
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_may_publish_under_the_name_of_another() {
+        for service in Service::ALL {
+            for other in Service::ALL.into_iter().filter(|other| *other != service) {
+                assert!(!publish(service).iter().any(|subject| subject.starts_with(&format!("rpc.{}.", other.name()))));
+            }
+            assert!(!publish(service).iter().any(|subject| subject == ">" || subject.starts_with("rpc.*")));
+        }
+    }
+}

@@ -1,0 +1,50 @@
+//! Every subject of Barid, built here and nowhere else.
+
+use barid_domain::TenantId;
+
+use crate::Service;
+
+/// The subject of a call: `rpc.<caller>.<service>.<version>.<Service>.<Method>`. `path` is gRPC's `/barid.<service>.<version>.<Service>/<Method>`;
+/// `None` when it is not of this form.
+pub fn call(caller: Service, path: &str) -> Option<String> {
+    let (service, method) = path.strip_prefix("/barid.")?.split_once('/')?;
+    let fits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'.');
+    (fits(service) && fits(method) && !method.contains('.')).then(|| format!("rpc.{}.{service}.{method}", caller.name()))
+}
+
+/// Where one proto service (`barid.<service>.<version>.<Service>`) listens for calls from anyone.
+pub(crate) fn endpoint(proto_service: &str) -> String {
+    format!("rpc.*.{}.*", proto_service.trim_start_matches("barid."))
+}
+
+/// Caller and gRPC path of a call's subject.
+pub(crate) fn parse_call(subject: &str) -> Option<(&str, String)> {
+    let (caller, rest) = subject.strip_prefix("rpc.")?.split_once('.')?;
+    let (service, method) = rest.rsplit_once('.')?;
+    Some((caller, format!("/barid.{service}/{method}")))
+}
+
+/// The subject of an event.
+pub fn event(tenant: &str, entity: &str, kind: &str) -> String {
+    format!("events.{tenant}.{entity}.{kind}")
+}
+
+/// Every event of one entity kind.
+pub fn events_of(entity: &str) -> String {
+    format!("events.*.{entity}.>")
+}
+
+/// Every event of one tenant.
+pub fn events_of_tenant(tenant: TenantId) -> String {
+    format!("events.{tenant}.>")
+}
+
+/// The stream that keeps the events of one entity kind. Each has a stream of its own, so that its one publisher can insist on the sequence.
+pub fn stream(entity: &str) -> String {
+    format!("EVENTS-{entity}")
+}
+
+/// A broadcast of a service on a topic. It may be lost; who hears it only wakes up earlier.
+pub fn notice(from: Service, topic: &str) -> String {
+    format!("notice.{}.{topic}", from.name())
+}

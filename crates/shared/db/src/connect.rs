@@ -1,0 +1,71 @@
+//! The two pools of a service.
+
+use std::time::Duration;
+
+use barid_domain::Secret;
+use sea_orm::{ConnectOptions, Database, DatabaseConnection, DbErr};
+use serde::{Deserialize, Serialize};
+
+use crate::{Engine, Tenant};
+
+/// How to reach PostgreSQL.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// `postgres://barid_<service>_tenant:...@host/database`
+    pub tenant_url: Secret,
+    /// `postgres://barid_<service>_engine:...@host/database`
+    pub engine_url: Secret,
+    /// Most connections of each of the two pools.
+    #[serde(default = "default_connections")]
+    pub max_connections: u32,
+}
+
+fn default_connections() -> u32 {
+    8
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("cannot connect to PostgreSQL ({which}): {source}; check the address, and run `barid migrate`")]
+    Connect { which: &'static str, source: DbErr },
+}
+
+/// Both ways into the database.
+#[derive(Clone, Debug)]
+pub struct Db {
+    pub tenant: Tenant,
+    pub engine: Engine,
+}
+
+impl Db {
+    /// Connects both pools and sees that they work.
+    pub async fn connect(config: &Config) -> Result<Self, Error> {
+        Ok(Self {
+            tenant: Tenant::new(pool("tenant_url", &config.tenant_url, config.max_connections).await?),
+            engine: Engine::new(pool("engine_url", &config.engine_url, config.max_connections).await?),
+        })
+    }
+
+    /// Whether the database answers.
+    pub async fn is_reachable(&self) -> bool {
+        tokio::time::timeout(Duration::from_secs(2), self.engine.ping()).await.is_ok_and(|answer| answer.is_ok())
+    }
+}
+
+async fn pool(which: &'static str, url: &Secret, max_connections: u32) -> Result<DatabaseConnection, Error> {
+    let mut options = ConnectOptions::new(url.expose());
+    options
+        .max_connections(max_connections)
+        .min_connections(1)
+        .acquire_timeout(Duration::from_secs(5))
+        .connect_timeout(Duration::from_secs(5))
+        .idle_timeout(Duration::from_secs(300))
+        .test_before_acquire(false)
+        .sqlx_logging(false)
+        // A transaction that hangs would hold back the telling of every later event.
+        .map_sqlx_postgres_opts(|options| {
+            options.options([("statement_timeout", "15s"), ("idle_in_transaction_session_timeout", "15s"), ("lock_timeout", "10s")])
+        });
+    Database::connect(options).await.map_err(|source| Error::Connect { which, source })
+}

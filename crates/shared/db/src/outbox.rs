@@ -1,0 +1,137 @@
+//! The event table that every service which has something to tell keeps: append-only history and outbox in one.
+
+use barid_domain::{EventId, TenantId};
+use barid_proto::events::v1::{Event, Position};
+use chrono::{DateTime, Utc};
+use prost::Message;
+use sea_orm::{ConnectionTrait, DbErr, QueryResult, Statement, Value};
+use uuid::Uuid;
+
+use crate::{Engine, Tx};
+
+/// An event table: its name, the kind of entity it is about, and the prefix of that entity's ids.
+#[derive(Clone, Copy, Debug)]
+pub struct OutboxTable {
+    /// With schema, such as `queue.message_events`.
+    pub table: &'static str,
+    /// Such as `message`.
+    pub entity: &'static str,
+    /// Writes the id of the entity.
+    pub entity_id: fn(Uuid) -> String,
+}
+
+/// An event to be committed together with what it tells of.
+#[derive(Clone, Debug)]
+pub struct NewEvent {
+    pub id: EventId,
+    pub tenant: TenantId,
+    pub entity: Uuid,
+    pub kind: &'static str,
+    pub at: DateTime<Utc>,
+    /// Only its payload is kept; the rest stands in the columns.
+    pub payload: barid_proto::events::v1::event::Payload,
+}
+
+/// Columns that [`read_event`] expects, in this order.
+const COLUMNS: &str = "id, tenant_id, entity_id, kind, at, payload, generation, xid::text::bigint, seq";
+
+/// Appends events in one statement.
+pub async fn append(tx: &Tx, table: OutboxTable, events: Vec<NewEvent>) -> Result<(), DbErr> {
+    if events.is_empty() {
+        return Ok(());
+    }
+    let sql = format!(
+        "INSERT INTO {} (id, tenant_id, entity_id, kind, at, payload)
+         SELECT * FROM UNNEST($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::timestamptz[], $6::bytea[])",
+        table.table
+    );
+    let (mut ids, mut tenants, mut entities, mut kinds, mut times, mut payloads) = (vec![], vec![], vec![], vec![], vec![], vec![]);
+    for event in events {
+        ids.push(event.id.uuid());
+        tenants.push(event.tenant.uuid());
+        entities.push(event.entity);
+        kinds.push(event.kind.to_owned());
+        times.push(event.at);
+        payloads.push(Event { payload: Some(event.payload), ..Event::default() }.encode_to_vec());
+    }
+    let values: [Value; 6] = [ids.into(), tenants.into(), entities.into(), kinds.into(), times.into(), payloads.into()];
+    tx.execute_raw(Statement::from_sql_and_values(tx.get_database_backend(), sql, values)).await?;
+    Ok(())
+}
+
+impl OutboxTable {
+    /// Reads events that match `condition`, whose values begin at `$1`, in the order of the ledger.
+    /// Rows that an open transaction could still precede are left out.
+    pub async fn select(self, tx: &Tx, condition: &str, values: Vec<Value>, limit: u32) -> Result<Vec<Event>, DbErr> {
+        let sql = format!(
+            "SELECT {COLUMNS} FROM {} WHERE ({condition}) AND xid < pg_snapshot_xmin(pg_current_snapshot()) ORDER BY xid, seq LIMIT {limit}",
+            self.table
+        );
+        let rows = tx.query_all_raw(Statement::from_sql_and_values(tx.get_database_backend(), sql, values)).await?;
+        rows.iter().map(|row| self.read_event(row)).collect()
+    }
+
+    /// Every event of one entity, oldest first, also those that are not told yet.
+    pub async fn history(self, tx: &Tx, entity: Uuid) -> Result<Vec<Event>, DbErr> {
+        let sql = format!("SELECT {COLUMNS} FROM {} WHERE entity_id = $1 ORDER BY seq LIMIT 1000", self.table);
+        let rows = tx.query_all_raw(Statement::from_sql_and_values(tx.get_database_backend(), sql, [entity.into()])).await?;
+        rows.iter().map(|row| self.read_event(row)).collect()
+    }
+
+    fn read_event(self, row: &QueryResult) -> Result<Event, DbErr> {
+        let payload: Vec<u8> = row.try_get_by_index(5)?;
+        let mut event = Event::decode(payload.as_slice()).map_err(|error| DbErr::Type(format!("an event does not decode: {error}")))?;
+        event.id = EventId::from_uuid(row.try_get_by_index(0)?).to_string();
+        event.tenant_id = TenantId::from_uuid(row.try_get_by_index(1)?).to_string();
+        event.entity = self.entity.to_owned();
+        event.entity_id = (self.entity_id)(row.try_get_by_index(2)?);
+        event.kind = row.try_get_by_index(3)?;
+        event.time = Some(barid_proto::timestamp(row.try_get_by_index(4)?));
+        event.position = Some(Position {
+            generation: row.try_get_by_index::<i32>(6)?.cast_unsigned(),
+            transaction: row.try_get_by_index::<i64>(7)?.cast_unsigned(),
+            sequence: row.try_get_by_index::<i64>(8)?.cast_unsigned(),
+        });
+        Ok(event)
+    }
+}
+
+/// Reads an event table for its relay.
+#[derive(Clone, Debug)]
+pub struct Outbox {
+    engine: Engine,
+    table: OutboxTable,
+}
+
+impl Outbox {
+    pub fn new(engine: Engine, table: OutboxTable) -> Self {
+        Self { engine, table }
+    }
+}
+
+impl barid_bus::Outbox for Outbox {
+    fn entity(&self) -> &'static str {
+        self.table.entity
+    }
+
+    async fn read(&self, after: Position, limit: u32) -> Result<Vec<Event>, barid_bus::BoxError> {
+        let table = self.table;
+        let read = self.engine.transaction("relay", move |tx| async move {
+            let condition = "(generation, xid, seq) > ($1, $2::text::xid8, $3)";
+            let values =
+                vec![after.generation.cast_signed().into(), after.transaction.to_string().into(), after.sequence.cast_signed().into()];
+            Ok::<_, DbErr>(table.select(&tx, condition, values, limit).await?)
+        });
+        Ok(read.await?)
+    }
+
+    async fn before(&self, since: DateTime<Utc>) -> Result<Position, barid_bus::BoxError> {
+        let table = self.table;
+        let first = self.engine.transaction("relay", move |tx| async move { table.select(&tx, "at >= $1", vec![since.into()], 1).await });
+        Ok(first
+            .await?
+            .first()
+            .and_then(|event| event.position)
+            .map_or_else(Position::default, |first| Position { sequence: first.sequence.saturating_sub(1), ..first }))
+    }
+}

@@ -1,0 +1,98 @@
+//! Transactions that end whatever becomes of who asked for them.
+
+use std::{ops::Deref, sync::Arc};
+
+use barid_domain::TenantId;
+use sea_orm::{ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbErr, Statement, TransactionTrait};
+
+/// An open transaction. What is done with it is committed when the work returns `Ok`.
+#[derive(Clone, Debug)]
+pub struct Tx(Arc<DatabaseTransaction>);
+
+impl Deref for Tx {
+    type Target = DatabaseTransaction;
+
+    fn deref(&self) -> &DatabaseTransaction {
+        &self.0
+    }
+}
+
+/// Acts for one tenant at a time.
+#[derive(Clone, Debug)]
+pub struct Tenant(DatabaseConnection);
+
+impl Tenant {
+    pub(crate) fn new(pool: DatabaseConnection) -> Self {
+        Self(pool)
+    }
+
+    /// Runs `work` as the tenant: row level security shows its rows only.
+    pub async fn transaction<F, T, E, W>(&self, scope: TenantId, work: F) -> Result<T, E>
+    where
+        F: FnOnce(Tx) -> W + Send + 'static,
+        W: Future<Output = Result<T, E>> + Send,
+        T: Send + 'static,
+        E: From<DbErr> + Send + 'static,
+    {
+        run(self.0.clone(), Some(scope), work).await
+    }
+}
+
+/// Serves many tenants in one commit, on the tables named for it. For stores only.
+#[derive(Clone, Debug)]
+pub struct Engine(DatabaseConnection);
+
+impl Engine {
+    pub(crate) fn new(pool: DatabaseConnection) -> Self {
+        Self(pool)
+    }
+
+    /// Runs `work` for the job that is named.
+    pub async fn transaction<F, T, E, W>(&self, job: &'static str, work: F) -> Result<T, E>
+    where
+        F: FnOnce(Tx) -> W + Send + 'static,
+        W: Future<Output = Result<T, E>> + Send,
+        T: Send + 'static,
+        E: From<DbErr> + Send + 'static,
+    {
+        tracing::trace!(job, "engine transaction");
+        run(self.0.clone(), None, work).await
+    }
+
+    pub(crate) async fn ping(&self) -> Result<(), DbErr> {
+        self.0.ping().await
+    }
+}
+
+async fn run<F, T, E, W>(pool: DatabaseConnection, scope: Option<TenantId>, work: F) -> Result<T, E>
+where
+    F: FnOnce(Tx) -> W + Send + 'static,
+    W: Future<Output = Result<T, E>> + Send,
+    T: Send + 'static,
+    E: From<DbErr> + Send + 'static,
+{
+    // In a task of its own: a `begin` that is dropped half-way leaves its connection inside a transaction (sqlx #4385).
+    let task = tokio::spawn(async move {
+        let tx = Tx(Arc::new(pool.begin().await?));
+        if let Some(tenant) = scope {
+            let set = "SELECT set_config('app.current_tenant', $1, true)";
+            tx.execute_raw(Statement::from_sql_and_values(tx.get_database_backend(), set, [tenant.uuid().to_string().into()])).await?;
+        }
+        let outcome = work(tx.clone()).await;
+        let tx = Arc::try_unwrap(tx.0).map_err(|_| DbErr::Custom("a transaction was kept beyond its work".to_owned()))?;
+        match outcome {
+            Ok(value) => tx.commit().await.map(|()| value).map_err(E::from),
+            Err(error) => {
+                tx.rollback().await?;
+                Err(error)
+            }
+        }
+    });
+    match task.await {
+        Ok(outcome) => outcome,
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            Err(_) => Err(DbErr::Custom("the service is shutting down".to_owned()).into()),
+        },
+    }
+}

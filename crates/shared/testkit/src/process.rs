@@ -1,0 +1,206 @@
+//! A child process that ends with its handle, and with us.
+
+use crate::account::Account;
+use crate::spawner;
+use anyhow::{Context, Result, bail};
+use rustix::process::{Pid, Signal};
+use std::ffi::{OsStr, OsString};
+use std::fs::OpenOptions;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// How a child is asked to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// SIGTERM: finish what is begun.
+    Terminate,
+    /// SIGINT, which PostgreSQL takes as "end sessions, then stop cleanly".
+    Interrupt,
+    /// SIGQUIT, which PostgreSQL takes as "stop now, recover at the next start".
+    Quit,
+    /// SIGKILL.
+    Kill,
+}
+
+impl Ending {
+    fn signal(self) -> Signal {
+        match self {
+            Self::Terminate => Signal::TERM,
+            Self::Interrupt => Signal::INT,
+            Self::Quit => Signal::QUIT,
+            Self::Kill => Signal::KILL,
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Terminate => "TERM",
+            Self::Interrupt => "INT",
+            Self::Quit => "QUIT",
+            Self::Kill => "KILL",
+        }
+    }
+}
+
+/// A program that can be started, ended and started again, its output appended to a log file.
+///
+/// It runs in a process group of its own, so Ctrl-C on the terminal reaches us and not it: we decide the order in which things stop.
+/// Should we die first, the kernel ends it (`setpriv --pdeathsig`, part of util-linux; elsewhere only dropping the handle does).
+#[derive(Debug)]
+pub struct Process {
+    name: String,
+    program: OsString,
+    arguments: Vec<OsString>,
+    environment: Vec<(OsString, OsString)>,
+    directory: Option<PathBuf>,
+    account: Option<Account>,
+    log: PathBuf,
+    last_resort: Ending,
+    child: Mutex<Option<Child>>,
+}
+
+impl Process {
+    pub fn new(name: impl Into<String>, program: impl AsRef<OsStr>, log: impl Into<PathBuf>) -> Self {
+        Self {
+            name: name.into(),
+            program: program.as_ref().to_owned(),
+            arguments: Vec::new(),
+            environment: Vec::new(),
+            directory: None,
+            account: None,
+            log: log.into(),
+            last_resort: Ending::Kill,
+            child: Mutex::new(None),
+        }
+    }
+
+    pub fn arguments<I: IntoIterator<Item = S>, S: AsRef<OsStr>>(mut self, arguments: I) -> Self {
+        self.arguments.extend(arguments.into_iter().map(|argument| argument.as_ref().to_owned()));
+        self
+    }
+
+    pub fn environment(mut self, name: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> Self {
+        self.environment.push((name.as_ref().to_owned(), value.as_ref().to_owned()));
+        self
+    }
+
+    pub fn directory(mut self, directory: impl Into<PathBuf>) -> Self {
+        self.directory = Some(directory.into());
+        self
+    }
+
+    /// How the child is ended when the handle is dropped or we die; SIGKILL unless said otherwise.
+    pub fn last_resort(mut self, ending: Ending) -> Self {
+        self.last_resort = ending;
+        self
+    }
+
+    pub(crate) fn account(mut self, account: Option<Account>) -> Self {
+        self.account = account;
+        self
+    }
+
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub fn log(&self) -> &Path {
+        &self.log
+    }
+
+    /// Starts the program; an error when it already runs.
+    pub fn start(&self) -> Result<()> {
+        let mut slot = self.child.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(child) = slot.as_mut()
+            && child.try_wait()?.is_none()
+        {
+            bail!("{} already runs as process {}", self.name, child.id());
+        }
+        let log =
+            OpenOptions::new().create(true).append(true).open(&self.log).with_context(|| format!("opening {}", self.log.display()))?;
+        let mut command = match survivors_guard() {
+            Some(setpriv) => {
+                let mut command = Command::new(setpriv);
+                command.args(["--pdeathsig", self.last_resort.name(), "--"]).arg(&self.program);
+                command
+            }
+            None => Command::new(&self.program),
+        };
+        command.args(&self.arguments).envs(self.environment.iter().map(|(name, value)| (name, value)));
+        command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
+        std::os::unix::process::CommandExt::process_group(&mut command, 0);
+        if let Some(directory) = &self.directory {
+            command.current_dir(directory);
+        }
+        if let Some(account) = self.account {
+            account.apply(&mut command);
+        }
+        *slot = Some(spawner::spawn(command).with_context(|| format!("starting {}", self.name))?);
+        Ok(())
+    }
+
+    /// The process id; `None` before the first start and after the end.
+    pub fn id(&self) -> Option<u32> {
+        let mut slot = self.child.lock().unwrap_or_else(PoisonError::into_inner);
+        let child = slot.as_mut()?;
+        matches!(child.try_wait(), Ok(None)).then(|| child.id())
+    }
+
+    /// How it ended; `None` while it runs or when it was never started.
+    pub fn ended(&self) -> Option<ExitStatus> {
+        let mut slot = self.child.lock().unwrap_or_else(PoisonError::into_inner);
+        slot.as_mut()?.try_wait().ok().flatten()
+    }
+
+    /// Asks it to end, waits at most `patience`, and kills it when that was not enough. Does nothing when it does not run.
+    pub async fn stop(&self, ending: Ending, patience: Duration) -> Result<()> {
+        self.signal(ending)?;
+        let asked = Instant::now();
+        while self.id().is_some() {
+            if asked.elapsed() > patience {
+                self.signal(Ending::Kill)?;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        Ok(())
+    }
+
+    /// Sends a signal; does nothing when it does not run.
+    pub fn signal(&self, ending: Ending) -> Result<()> {
+        let mut slot = self.child.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(child) = slot.as_mut() else { return Ok(()) };
+        // Not reaped yet, so the id cannot have been given to another process.
+        if child.try_wait()?.is_none()
+            && let Some(pid) = i32::try_from(child.id()).ok().and_then(Pid::from_raw)
+        {
+            rustix::process::kill_process(pid, ending.signal()).with_context(|| format!("signalling {}", self.name))?;
+        }
+        Ok(())
+    }
+
+    /// The last lines of its log, for error messages.
+    pub fn log_tail(&self, lines: usize) -> String {
+        let bytes = std::fs::read(&self.log).unwrap_or_default();
+        let text = String::from_utf8_lossy(&bytes);
+        let all: Vec<&str> = text.lines().collect();
+        all[all.len().saturating_sub(lines)..].join("\n")
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // Nothing can be reported from here; an unreachable child is left to the parent-death signal.
+        let _ = self.signal(self.last_resort);
+        let slot = self.child.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if let Some(child) = slot.as_mut() {
+            let _ = child.wait();
+        }
+    }
+}
+
+/// `setpriv`, when the machine has one that knows parent-death signals (util-linux 2.33 of 2018).
+fn survivors_guard() -> Option<PathBuf> {
+    cfg!(target_os = "linux").then(|| crate::install::in_path("setpriv")).flatten()
+}

@@ -1,0 +1,7 @@
+//! Starts every server for real.
+
+mod databases;
+mod nats;
+mod postgres;
+mod processes;
+mod redis;

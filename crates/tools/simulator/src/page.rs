@@ -1,0 +1,23 @@
+//! The chat page at `/`: one file without anything from elsewhere.
+
+use std::sync::Arc;
+
+use axum::{
+    Router,
+    http::header,
+    response::{Html, IntoResponse},
+    routing::get,
+};
+
+use crate::world::World;
+
+/// Nothing but this page's own script, style and calls back to where it came from.
+const POLICY: &str = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; connect-src 'self'; img-src data:; base-uri 'none'; frame-ancestors 'none'";
+
+pub(crate) fn router() -> Router<Arc<World>> {
+    Router::new().route("/", get(page))
+}
+
+async fn page() -> impl IntoResponse {
+    ([(header::CONTENT_SECURITY_POLICY, POLICY)], Html(include_str!("page.html")))
+}

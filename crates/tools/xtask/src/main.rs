@@ -1,0 +1,23 @@
+//! Barid's chores: `cargo xtask --help`.
+
+mod cli;
+mod demo;
+mod docs;
+mod edges;
+mod proto;
+mod test;
+mod up;
+mod workspace;
+
+pub use workspace::root;
+
+#[tokio::main]
+async fn main() -> std::process::ExitCode {
+    match cli::run().await {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            std::process::ExitCode::FAILURE
+        }
+    }
+}
