@@ -106,6 +106,11 @@ impl Process {
         &self.name
     }
 
+    /// What it runs, as it stands in its command line.
+    pub fn program(&self) -> String {
+        self.program.to_string_lossy().into_owned()
+    }
+
     pub fn log(&self) -> &Path {
         &self.log
     }

@@ -45,37 +45,25 @@ pub(super) fn symbol<'a>(currency: &'a str, locale: &Locale) -> &'a str {
     }
 }
 
-/// A number and its label in the order of the language. `number` is without sign unless the label follows it.
-pub(super) fn place(label: &str, number: &str, negative: bool, locale: &Locale) -> String {
-    let sign = if negative { "-" } else { "" };
-    match order(locale) {
-        Order::LabelThenSpace => format!("{sign}{label}\u{a0}{number}"),
-        // CLDR sets a label of letters apart from digits, and a symbol not.
-        Order::Label if label.ends_with(char::is_alphabetic) => format!("{sign}{label}\u{a0}{number}"),
-        Order::Label => format!("{sign}{label}{number}"),
-        Order::Number(space) => format!("{number}{space}{label}"),
-    }
-}
-
-/// Whether `place` wants the sign within the number.
-pub(super) fn follows_number(locale: &Locale) -> bool {
-    matches!(order(locale), Order::Number(_))
-}
-
-enum Order {
+/// How an amount is put together, after CLDR.
+pub(super) enum Order {
+    /// `$50.00`
     Label,
-    LabelThenSpace,
+    /// `EGP 50.00`, with a space that does not break.
+    LabelAndSpace,
+    /// `50,00 €`, with this space.
     Number(char),
 }
 
-fn order(locale: &Locale) -> Order {
+pub(super) fn order(label: &str, locale: &Locale) -> Order {
     match (locale.language(), locale.region()) {
-        ("pt", Some("PT" | "AO" | "MZ")) => Order::Number('\u{a0}'),
         // A plain space, because Arabic messages are matched and copied by people who type one.
         ("ar", _) => Order::Number(' '),
+        ("pt", Some("PT" | "AO" | "MZ")) => Order::Number('\u{a0}'),
         ("bg" | "ca" | "cs" | "da" | "de" | "el" | "es" | "fi" | "fr" | "he" | "hr" | "hu" | "it" | "nb" | "no" | "pl" | "ro", _)
         | ("ru" | "sk" | "sl" | "sr" | "sv" | "uk" | "vi", _) => Order::Number('\u{a0}'),
-        ("en" | "hi" | "id" | "ja" | "ko" | "ms" | "th" | "tr" | "zh", _) => Order::Label,
-        _ => Order::LabelThenSpace,
+        // CLDR sets a label of letters apart from digits, and a symbol not.
+        ("en" | "hi" | "id" | "ja" | "ko" | "ms" | "th" | "tr" | "zh", _) if !label.ends_with(char::is_alphabetic) => Order::Label,
+        _ => Order::LabelAndSpace,
     }
 }

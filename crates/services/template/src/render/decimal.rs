@@ -22,3 +22,12 @@ pub(super) fn decimal_of(value: &Value) -> Option<Decimal> {
     }
     text.parse().ok()
 }
+
+/// With so many decimals, rounded half away from zero as on a bill.
+pub(super) fn rounded(number: Decimal, decimals: i16) -> Decimal {
+    let position = -decimals;
+    let up = number.absolute.digit_at(position - 1) >= 5;
+    let mut number = if up { number.expanded(position) } else { number.trunced(position) };
+    number.absolute.pad_end(position);
+    number
+}

@@ -1,11 +1,12 @@
-use icu::decimal::{
-    DecimalFormatter,
-    input::{Decimal, SignedRoundingMode, UnsignedRoundingMode},
-};
+use icu::decimal::{DecimalFormatter, input::SignDisplay};
 use minijinja::{Error, State, Value};
 
 use super::{no_data, unfit};
-use crate::render::{context::Scope, currency, decimal::decimal_of};
+use crate::render::{
+    context::Scope,
+    currency::{self, Order},
+    decimal::{decimal_of, rounded},
+};
 
 pub(super) fn money(state: &State<'_, '_>, value: Value, currency: Option<Value>) -> Result<String, Error> {
     let scope = Scope::of(state)?;
@@ -17,18 +18,15 @@ pub(super) fn money(state: &State<'_, '_>, value: Value, currency: Option<Value>
         None => scope.tenant.currency.clone(),
     };
     let label = scope.translation(&currency).unwrap_or_else(|| currency::symbol(&currency, &scope.locale));
-    let negative = amount.sign() == icu::decimal::input::Sign::Negative;
-    let mut shown = rounded(amount, currency::decimals(&currency));
-    if !currency::follows_number(&scope.locale) {
-        shown = shown.with_sign(icu::decimal::input::Sign::None);
-    }
+    let signed = rounded(amount, currency::decimals(&currency)).with_sign_display(SignDisplay::Negative);
+    let unsigned = signed.clone().with_sign_display(SignDisplay::Never);
     let formatter = DecimalFormatter::try_new((&scope.formats()).into(), Default::default()).map_err(no_data)?;
-    Ok(currency::place(label, &formatter.format_to_string(&shown), negative, &scope.locale))
-}
-
-/// Half away from zero, as on a bill.
-pub(super) fn rounded(number: Decimal, decimals: i16) -> Decimal {
-    number.rounded_with_mode(-decimals, SignedRoundingMode::Unsigned(UnsignedRoundingMode::HalfExpand)).padded_end(-decimals)
+    let sign = if signed == unsigned { "" } else { "-" };
+    Ok(match currency::order(label, &scope.locale) {
+        Order::Number(space) => format!("{}{space}{label}", formatter.format(&signed)),
+        Order::Label => format!("{sign}{label}{}", formatter.format(&unsigned)),
+        Order::LabelAndSpace => format!("{sign}{label}\u{a0}{}", formatter.format(&unsigned)),
+    })
 }
 
 fn code_of(value: &Value) -> Result<String, Error> {

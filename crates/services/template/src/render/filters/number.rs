@@ -1,8 +1,11 @@
 use icu::decimal::DecimalFormatter;
 use minijinja::{Error, State, Value};
 
-use super::{misuse, money::rounded, no_data, unfit};
-use crate::render::{context::Scope, decimal::decimal_of};
+use super::{misuse, no_data, unfit};
+use crate::render::{
+    context::Scope,
+    decimal::{decimal_of, rounded},
+};
 
 /// More are not needed for any quantity, and few enough for a line.
 const MOST_DECIMALS: i16 = 10;

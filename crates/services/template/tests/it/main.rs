@@ -1,0 +1,5 @@
+mod filters;
+mod limits;
+mod starters;
+mod strictness;
+mod support;

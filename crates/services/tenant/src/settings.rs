@@ -1,0 +1,152 @@
+//! The rules of a tenant's settings.
+
+use barid_domain::Country;
+use barid_proto::{
+    Violations,
+    tenant::v1::{Digits, PeakWindow, Tenant},
+};
+use chrono::NaiveTime;
+use tonic::Status;
+
+/// Messages a day for tenants created without a quota.
+pub(crate) const DEFAULT_QUOTA: u32 = 1000;
+
+/// Checks everything that limits alone do not say.
+pub(crate) fn check(tenant: &Tenant) -> Result<(), Status> {
+    let mut violations = Violations::default();
+    if tenant.name.trim().is_empty() {
+        violations.add("tenant.name", "required", "is empty; give the business a name");
+    }
+    if !is_locale(&tenant.locale) {
+        violations.add("tenant.locale", "invalid_locale", "is no BCP 47 locale; give one such as `ar-EG`, `en` or `pt-BR`");
+    }
+    if tenant.country.parse::<Country>().is_err() {
+        violations.add("tenant.country", "unknown_country", "is no ISO 3166-1 country; give one such as `EG`");
+    }
+    if tenant.currency.len() != 3 || !tenant.currency.bytes().all(|byte| byte.is_ascii_uppercase()) {
+        violations.add("tenant.currency", "unknown_currency", "is no ISO 4217 currency; give one such as `EGP`");
+    }
+    if tenant.time_zone.parse::<chrono_tz::Tz>().is_err() {
+        violations.add("tenant.timeZone", "unknown_time_zone", "is no IANA time zone; give one such as `Africa/Cairo`");
+    }
+    if Digits::try_from(tenant.digits).is_err() {
+        violations.add("tenant.digits", "unknown_value", "give DIGITS_WESTERN or DIGITS_NATIVE");
+    }
+    check_windows(&tenant.peak_windows, &mut violations);
+    violations.check()
+}
+
+fn check_windows(windows: &[PeakWindow], violations: &mut Violations) {
+    let mut taken: Vec<(NaiveTime, NaiveTime)> = Vec::new();
+    for (index, window) in windows.iter().enumerate() {
+        let field = format!("tenant.peakWindows[{index}]");
+        let time = |text: &str| NaiveTime::parse_from_str(text, "%H:%M").ok().filter(|_| text.len() == 5);
+        let (Some(start), Some(end)) = (time(&window.start), time(&window.end)) else {
+            violations.add(field, "invalid_time", "give start and end as `HH:MM`, such as `08:00` and `10:00`");
+            continue;
+        };
+        if end <= start {
+            violations.add(field, "empty_window", "ends before it starts; a window over midnight is two windows");
+        } else if taken.iter().any(|(from, to)| start < *to && *from < end) {
+            violations.add(field, "overlap", "overlaps another window; make one of them");
+        } else {
+            taken.push((start, end));
+        }
+    }
+}
+
+fn is_locale(text: &str) -> bool {
+    let mut parts = text.split('-');
+    let language = parts.next().unwrap_or_default();
+    (2..=3).contains(&language.len())
+        && language.bytes().all(|byte| byte.is_ascii_lowercase())
+        && parts.all(|part| (2..=8).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_alphanumeric()))
+}
+
+/// Puts the fields that `mask` names (without names: those that are set) from `changes` into `tenant`.
+pub(crate) fn merge(tenant: &mut Tenant, changes: Tenant, mask: &[String]) -> Result<(), Status> {
+    const FIELDS: [&str; 10] =
+        ["name", "locale", "country", "currency", "time_zone", "peak_windows", "glossary", "branding", "digits", "daily_quota"];
+    for path in mask {
+        if !FIELDS.contains(&path.as_str()) {
+            return Err(Violations::one("updateMask", "unknown_field", format!("`{path}` cannot be changed; known: {}", FIELDS.join(", "))));
+        }
+    }
+    let chosen = |field: &str, is_set: bool| if mask.is_empty() { is_set } else { mask.iter().any(|path| path == field) };
+    macro_rules! take {
+        ($($field:ident if $set:expr;)*) => {$(
+            if chosen(stringify!($field), $set) {
+                tenant.$field = changes.$field;
+            }
+        )*};
+    }
+    take! {
+        name if !changes.name.is_empty();
+        locale if !changes.locale.is_empty();
+        country if !changes.country.is_empty();
+        currency if !changes.currency.is_empty();
+        time_zone if !changes.time_zone.is_empty();
+        peak_windows if !changes.peak_windows.is_empty();
+        glossary if !changes.glossary.is_empty();
+        branding if changes.branding.is_some();
+        digits if changes.digits != 0;
+        daily_quota if changes.daily_quota != 0;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tenant() -> Tenant {
+        Tenant {
+            name: "Blue Nile".into(),
+            locale: "ar-EG".into(),
+            country: "EG".into(),
+            currency: "EGP".into(),
+            time_zone: "Africa/Cairo".into(),
+            ..Tenant::default()
+        }
+    }
+
+    fn window(start: &str, end: &str) -> PeakWindow {
+        PeakWindow { start: start.into(), end: end.into() }
+    }
+
+    #[test]
+    fn every_wrong_field_is_named_at_once() {
+        assert!(check(&tenant()).is_ok());
+        let wrong = Tenant {
+            locale: "Arabic!".into(),
+            country: "XX".into(),
+            currency: "pounds".into(),
+            time_zone: "Cairo".into(),
+            peak_windows: vec![window("10:00", "08:00")],
+            ..tenant()
+        };
+        let message = check(&wrong).expect_err("wrong").message().to_owned();
+        for field in ["tenant.locale", "tenant.country", "tenant.currency", "tenant.timeZone", "tenant.peakWindows[0]"] {
+            assert!(message.contains(field), "{field} in {message}");
+        }
+    }
+
+    #[test]
+    fn windows_do_not_overlap() {
+        let apart = Tenant { peak_windows: vec![window("08:00", "10:00"), window("18:00", "20:00")], ..tenant() };
+        assert!(check(&apart).is_ok());
+        let across = Tenant { peak_windows: vec![window("08:00", "10:00"), window("09:59", "20:00")], ..tenant() };
+        assert!(check(&across).is_err());
+    }
+
+    #[test]
+    fn a_mask_empties_and_its_absence_keeps() {
+        let mut changed = tenant();
+        merge(&mut changed, Tenant { name: "Red Sea".into(), ..Tenant::default() }, &[]).expect("merged");
+        assert_eq!((changed.name.as_str(), changed.country.as_str()), ("Red Sea", "EG"));
+        changed.glossary.insert("Pressing".into(), "كي".into());
+        merge(&mut changed, Tenant::default(), &["glossary".into()]).expect("merged");
+        assert!(changed.glossary.is_empty());
+        assert!(merge(&mut changed, Tenant::default(), &["state".into()]).is_err());
+    }
+}
