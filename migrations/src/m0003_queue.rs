@@ -1,7 +1,7 @@
 //! The ledger. What never changes stands in `messages`, what changes in `message_state`, and what waits in small tables whose rows are
 //! deleted when it waits no more.
 
-use crate::table::{Access, all, engine_table, events, one, schema, tenant_keys, tenant_table};
+use crate::table::{Access, all, checkpoints, engine_table, events, one, schema, tenant_keys, tenant_table};
 
 pub(crate) fn statements() -> Vec<String> {
     all([schema("queue"), tenant_keys("queue"), contacts(), messages(), waiting(), receipts(), events("queue", "message_events")])
@@ -61,6 +61,7 @@ fn messages() -> Vec<String> {
         )"),
         one("CREATE INDEX ON queue.messages (tenant_id, id)"),
         one("CREATE INDEX ON queue.messages (contact_id, id)"),
+        one("CREATE INDEX ON queue.messages (tenant_id, supersede_key) WHERE supersede_key IS NOT NULL"),
         tenant_table("queue", "messages", Access::Append),
         // Narrow, and without an index on what changes: updates stay on their page.
         one("CREATE TABLE queue.message_state (
@@ -68,6 +69,7 @@ fn messages() -> Vec<String> {
             tenant_id uuid NOT NULL,
             state smallint NOT NULL,
             attempt integer NOT NULL,
+            failures integer NOT NULL,
             dead_letter boolean NOT NULL,
             reason text NOT NULL,
             sent_at timestamptz,
@@ -119,14 +121,11 @@ fn waiting() -> Vec<String> {
             contact_id uuid NOT NULL,
             lane smallint NOT NULL,
             due_at timestamptz NOT NULL,
-            expires_at timestamptz NOT NULL,
-            supersede_key text,
-            supersede_rank integer NOT NULL
+            expires_at timestamptz NOT NULL
         ) WITH (autovacuum_vacuum_scale_factor = 0.02)"),
         one("CREATE INDEX ON queue.ready (session_id, lane, due_at, message_id)"),
         one("CREATE INDEX ON queue.ready (session_id, contact_id, message_id)"),
         one("CREATE INDEX ON queue.ready (tenant_id, lane)"),
-        one("CREATE INDEX ON queue.ready (tenant_id, supersede_key) WHERE supersede_key IS NOT NULL"),
         one("CREATE INDEX ON queue.ready (expires_at)"),
         tenant_table("queue", "ready", Access::Full),
         one("CREATE TABLE queue.in_flight (
@@ -148,6 +147,7 @@ fn waiting() -> Vec<String> {
             epoch bigint NOT NULL
         )"),
         engine_table("queue", "fences", Access::Full),
+        checkpoints("queue"),
     ])
 }
 

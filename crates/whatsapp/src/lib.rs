@@ -4,10 +4,10 @@
 
 pub mod cloud;
 
-use std::{future::Future, time::Duration};
+use std::{fmt, future::Future, time::Duration};
 
-/// A message as it goes onto the wire.
-#[derive(Clone, Debug)]
+/// A message as it goes onto the wire. Debug output names neither the recipient nor what is said.
+#[derive(Clone)]
 pub struct Outgoing {
     /// The message's public id; Meta echoes it in every status as `biz_opaque_callback_data`.
     pub message_id: String,
@@ -16,8 +16,8 @@ pub struct Outgoing {
     pub content: Content,
 }
 
-/// What a message says.
-#[derive(Clone, Debug)]
+/// What a message says. Debug output tells its kind only.
+#[derive(Clone)]
 pub enum Content {
     Text {
         body: String,
@@ -40,11 +40,28 @@ pub enum Content {
 }
 
 /// A file that WhatsApp fetches by itself.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Media {
     pub url: String,
     /// The name a document is shown under.
     pub filename: Option<String>,
+}
+
+impl fmt::Debug for Outgoing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Outgoing").field("message_id", &self.message_id).field("content", &self.content).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Content {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Text { .. } => "Text",
+            Self::Template { .. } => "Template",
+            Self::Document { .. } => "Document",
+            Self::Image { .. } => "Image",
+        })
+    }
 }
 
 /// How a send ended well.

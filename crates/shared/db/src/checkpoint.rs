@@ -2,7 +2,7 @@
 
 use barid_bus::Checkpoint;
 use barid_proto::events::v1::Position;
-use sea_orm::{ConnectionTrait, DbErr, Statement};
+use sea_orm::DbErr;
 
 use crate::Tx;
 
@@ -11,8 +11,7 @@ pub async fn load(tx: &Tx, schema: &str, consumer: &str) -> Result<Checkpoint, D
     let sql = format!(
         "SELECT generation, transaction, sequence, stream_created, stream_sequence FROM {schema}.consumer_checkpoints WHERE consumer = $1"
     );
-    let row = tx.query_one_raw(Statement::from_sql_and_values(tx.get_database_backend(), sql, [consumer.into()])).await?;
-    let Some(row) = row else { return Ok(Checkpoint::default()) };
+    let Some(row) = tx.row(sql, [consumer.into()]).await? else { return Ok(Checkpoint::default()) };
     Ok(Checkpoint {
         position: Position {
             generation: row.try_get_by_index::<i32>(0)?.cast_unsigned(),
@@ -43,6 +42,5 @@ pub async fn advance(tx: &Tx, schema: &str, consumer: &str, from: Checkpoint, to
         from.position.transaction.cast_signed().into(),
         from.position.sequence.cast_signed().into(),
     ];
-    let done = tx.execute_raw(Statement::from_sql_and_values(tx.get_database_backend(), sql, values)).await?;
-    Ok(done.rows_affected() == 1)
+    Ok(tx.run(sql, values).await? == 1)
 }

@@ -2,7 +2,7 @@
 
 use barid_vault::KeyStore;
 use futures::{FutureExt, future::BoxFuture};
-use sea_orm::{ConnectionTrait, DbErr, Statement};
+use sea_orm::DbErr;
 use uuid::Uuid;
 
 use crate::Engine;
@@ -27,10 +27,9 @@ impl KeyStore for TenantKeys {
             let key = self.engine.transaction("tenant key", move |tx| async move {
                 let insert =
                     format!("INSERT INTO {schema}.tenant_keys (tenant_id, wrapped) VALUES ($1, $2) ON CONFLICT (tenant_id) DO NOTHING");
-                let backend = tx.get_database_backend();
-                tx.execute_raw(Statement::from_sql_and_values(backend, insert, [tenant.into(), fresh.into()])).await?;
+                tx.run(insert, [tenant.into(), fresh.into()]).await?;
                 let select = format!("SELECT wrapped FROM {schema}.tenant_keys WHERE tenant_id = $1");
-                let row = tx.query_one_raw(Statement::from_sql_and_values(backend, select, [tenant.into()])).await?;
+                let row = tx.row(select, [tenant.into()]).await?;
                 row.ok_or_else(|| DbErr::RecordNotFound("tenant key".to_owned()))?.try_get_by_index::<Vec<u8>>(0)
             });
             Ok(key.await?)

@@ -4,7 +4,7 @@ use barid_domain::{EventId, TenantId};
 use barid_proto::events::v1::{Event, Position};
 use chrono::{DateTime, Utc};
 use prost::Message;
-use sea_orm::{ConnectionTrait, DbErr, QueryResult, Statement, Value};
+use sea_orm::{DbErr, QueryResult, Value};
 use uuid::Uuid;
 
 use crate::{Engine, Tx};
@@ -55,7 +55,7 @@ pub async fn append(tx: &Tx, table: OutboxTable, events: Vec<NewEvent>) -> Resul
         payloads.push(Event { payload: Some(event.payload), ..Event::default() }.encode_to_vec());
     }
     let values: [Value; 6] = [ids.into(), tenants.into(), entities.into(), kinds.into(), times.into(), payloads.into()];
-    tx.execute_raw(Statement::from_sql_and_values(tx.get_database_backend(), sql, values)).await?;
+    tx.run(sql, values).await?;
     Ok(())
 }
 
@@ -67,14 +67,14 @@ impl OutboxTable {
             "SELECT {COLUMNS} FROM {} WHERE ({condition}) AND xid < pg_snapshot_xmin(pg_current_snapshot()) ORDER BY xid, seq LIMIT {limit}",
             self.table
         );
-        let rows = tx.query_all_raw(Statement::from_sql_and_values(tx.get_database_backend(), sql, values)).await?;
+        let rows = tx.rows(sql, values).await?;
         rows.iter().map(|row| self.read_event(row)).collect()
     }
 
     /// Every event of one entity, oldest first, also those that are not told yet.
     pub async fn history(self, tx: &Tx, entity: Uuid) -> Result<Vec<Event>, DbErr> {
         let sql = format!("SELECT {COLUMNS} FROM {} WHERE entity_id = $1 ORDER BY seq LIMIT 1000", self.table);
-        let rows = tx.query_all_raw(Statement::from_sql_and_values(tx.get_database_backend(), sql, [entity.into()])).await?;
+        let rows = tx.rows(sql, [entity.into()]).await?;
         rows.iter().map(|row| self.read_event(row)).collect()
     }
 

@@ -3,7 +3,7 @@
 use std::{ops::Deref, sync::Arc};
 
 use barid_domain::TenantId;
-use sea_orm::{ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbErr, Statement, TransactionTrait};
+use sea_orm::{ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbErr, QueryResult, Statement, TransactionTrait, Value};
 
 /// An open transaction. What is done with it is committed when the work returns `Ok`.
 #[derive(Clone, Debug)]
@@ -14,6 +14,24 @@ impl Deref for Tx {
 
     fn deref(&self) -> &DatabaseTransaction {
         &self.0
+    }
+}
+
+impl Tx {
+    /// Runs a query and reads its rows.
+    pub async fn rows(&self, sql: impl Into<String>, values: impl IntoIterator<Item = Value>) -> Result<Vec<QueryResult>, DbErr> {
+        self.query_all_raw(Statement::from_sql_and_values(self.get_database_backend(), sql, values)).await
+    }
+
+    /// Runs a query that finds one row at most.
+    pub async fn row(&self, sql: impl Into<String>, values: impl IntoIterator<Item = Value>) -> Result<Option<QueryResult>, DbErr> {
+        self.query_one_raw(Statement::from_sql_and_values(self.get_database_backend(), sql, values)).await
+    }
+
+    /// Runs a statement and says how many rows it touched.
+    pub async fn run(&self, sql: impl Into<String>, values: impl IntoIterator<Item = Value>) -> Result<u64, DbErr> {
+        let done = self.execute_raw(Statement::from_sql_and_values(self.get_database_backend(), sql, values)).await?;
+        Ok(done.rows_affected())
     }
 }
 
@@ -75,8 +93,7 @@ where
     let task = tokio::spawn(async move {
         let tx = Tx(Arc::new(pool.begin().await?));
         if let Some(tenant) = scope {
-            let set = "SELECT set_config('app.current_tenant', $1, true)";
-            tx.execute_raw(Statement::from_sql_and_values(tx.get_database_backend(), set, [tenant.uuid().to_string().into()])).await?;
+            tx.run("SELECT set_config('app.current_tenant', $1, true)", [tenant.uuid().to_string().into()]).await?;
         }
         let outcome = work(tx.clone()).await;
         let tx = Arc::try_unwrap(tx.0).map_err(|_| DbErr::Custom("a transaction was kept beyond its work".to_owned()))?;

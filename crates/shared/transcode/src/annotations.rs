@@ -79,7 +79,6 @@ pub(crate) struct Behavior {
 }
 
 /// The extensions of one pool.
-#[derive(Debug)]
 pub(crate) struct Annotations {
     http: Option<ExtensionDescriptor>,
     behavior: Option<ExtensionDescriptor>,
@@ -103,10 +102,7 @@ impl Annotations {
 
     /// Zero when the method does not say.
     pub fn success_status(&self, method: &MethodDescriptor) -> u32 {
-        self.method
-            .as_ref()
-            .and_then(|extension| read::<MethodRules>(&method.options(), extension))
-            .map_or(0, |rules| rules.success_status)
+        self.method.as_ref().and_then(|extension| read::<MethodRules>(&method.options(), extension)).map_or(0, |rules| rules.success_status)
     }
 
     pub fn rules(&self, field: &FieldDescriptor) -> FieldRules {
@@ -114,10 +110,7 @@ impl Annotations {
         if field.field_descriptor_proto().options.is_none() {
             return FieldRules::default();
         }
-        self.field
-            .as_ref()
-            .and_then(|extension| read(&field.options(), extension))
-            .unwrap_or_default()
+        self.field.as_ref().and_then(|extension| read(&field.options(), extension)).unwrap_or_default()
     }
 
     pub fn behavior(&self, field: &FieldDescriptor) -> Behavior {

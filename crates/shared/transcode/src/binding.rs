@@ -8,7 +8,6 @@ use crate::annotations::{HttpRule, Pattern};
 use crate::template::{Template, Variable};
 use crate::well_known;
 
-#[derive(Debug)]
 pub(crate) struct Binding {
     pub method: MethodDescriptor,
     pub grpc_path: String,
@@ -25,14 +24,12 @@ pub(crate) struct Binding {
 }
 
 /// A variable and the chain of fields it fills, the last of them one that can be told in a path.
-#[derive(Debug)]
 pub(crate) struct BoundVariable {
     pub variable: Variable,
     pub fields: Vec<FieldDescriptor>,
 }
 
 /// What a request's body is.
-#[derive(Debug)]
 pub(crate) enum Body {
     None,
     Whole,
@@ -41,11 +38,8 @@ pub(crate) enum Body {
 
 impl Binding {
     pub fn new(method: &MethodDescriptor, rule: &HttpRule, success_status: u32) -> Result<Self, BuildError> {
-        let malformed = |text: &str, problem| BuildError::Malformed {
-            method: method.full_name().to_owned(),
-            text: text.to_owned(),
-            problem,
-        };
+        let malformed =
+            |text: &str, problem| BuildError::Malformed { method: method.full_name().to_owned(), text: text.to_owned(), problem };
         let (verb, text) = verb_and_path(rule).map_err(|(text, problem)| malformed(&text, problem))?;
         let template = Template::parse(text).map_err(|problem| malformed(text, problem))?;
         let success_status = match success_status {
@@ -57,11 +51,7 @@ impl Binding {
                 .ok_or_else(|| malformed(&status.to_string(), "is not an HTTP status of success"))?,
         };
         let (input, output) = (method.input(), method.output());
-        let variables = template
-            .variables
-            .iter()
-            .map(|variable| bind(method, &input, variable))
-            .collect::<Result<Vec<_>, _>>()?;
+        let variables = template.variables.iter().map(|variable| bind(method, &input, variable)).collect::<Result<Vec<_>, _>>()?;
         let body = body(method, &input, &rule.body, &variables)?;
         if verb == Method::GET && !matches!(body, Body::None) {
             return Err(malformed(text, "has a body, which GET does not take"));
@@ -109,16 +99,8 @@ fn verb_and_path(rule: &HttpRule) -> Result<(Method, &str), (String, &'static st
     })
 }
 
-fn bind(
-    method: &MethodDescriptor,
-    input: &MessageDescriptor,
-    variable: &Variable,
-) -> Result<BoundVariable, BuildError> {
-    let unfit = |problem| BuildError::UnfitField {
-        method: method.full_name().to_owned(),
-        field: variable.path.join("."),
-        problem,
-    };
+fn bind(method: &MethodDescriptor, input: &MessageDescriptor, variable: &Variable) -> Result<BoundVariable, BuildError> {
+    let unfit = |problem| BuildError::UnfitField { method: method.full_name().to_owned(), field: variable.path.join("."), problem };
     let mut fields: Vec<FieldDescriptor> = Vec::with_capacity(variable.path.len());
     let mut message = Some(input.clone());
     for name in &variable.path {
@@ -136,12 +118,7 @@ fn bind(
     Ok(BoundVariable { variable: variable.clone(), fields })
 }
 
-fn body(
-    method: &MethodDescriptor,
-    input: &MessageDescriptor,
-    name: &str,
-    variables: &[BoundVariable],
-) -> Result<Body, BuildError> {
+fn body(method: &MethodDescriptor, input: &MessageDescriptor, name: &str, variables: &[BoundVariable]) -> Result<Body, BuildError> {
     match name {
         "" => Ok(Body::None),
         "*" => Ok(Body::Whole),

@@ -51,11 +51,7 @@ pub struct Violation {
 
 impl fmt::Display for Violation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.field.is_empty() {
-            f.write_str(&self.description)
-        } else {
-            write!(f, "{}: {}", self.field, self.description)
-        }
+        if self.field.is_empty() { f.write_str(&self.description) } else { write!(f, "{}: {}", self.field, self.description) }
     }
 }
 

@@ -8,7 +8,6 @@ use crate::BuildError;
 use crate::annotations::Annotations;
 
 /// The names of every field of every message of a pool: JSON name, proto name and aliases.
-#[derive(Debug)]
 pub(crate) struct Names {
     messages: HashMap<String, HashMap<String, FieldDescriptor>>,
 }

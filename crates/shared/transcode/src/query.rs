@@ -8,13 +8,7 @@ use crate::request::{descend, field_path, leaf_value, set};
 use crate::scalar::quote;
 use crate::{RequestError, Violation, percent};
 
-pub(crate) fn read(
-    binding: &Binding,
-    names: &Names,
-    query: &str,
-    message: &mut DynamicMessage,
-    violations: &mut Vec<Violation>,
-) {
+pub(crate) fn read(binding: &Binding, names: &Names, query: &str, message: &mut DynamicMessage, violations: &mut Vec<Violation>) {
     let mut seen: Vec<(Vec<FieldDescriptor>, String)> = Vec::new();
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {
         if violations.len() >= RequestError::LIMIT {

@@ -11,13 +11,7 @@ use crate::scalar;
 use crate::well_known;
 use crate::{RequestError, Violation, percent, query};
 
-pub(crate) fn build(
-    binding: &Binding,
-    names: &Names,
-    path: &str,
-    query: Option<&str>,
-    body: &[u8],
-) -> Result<Bytes, RequestError> {
+pub(crate) fn build(binding: &Binding, names: &Names, path: &str, query: Option<&str>, body: &[u8]) -> Result<Bytes, RequestError> {
     let mut message = DynamicMessage::new(binding.input.clone());
     let mut violations = read_body(binding, names, &mut message, body);
     read_path(binding, path, &mut message, &mut violations);
@@ -58,22 +52,15 @@ fn read_body(binding: &Binding, names: &Names, message: &mut DynamicMessage, bod
 fn read_path(binding: &Binding, path: &str, message: &mut DynamicMessage, violations: &mut Vec<Violation>) {
     for bound in &binding.variables {
         let text = binding.template.capture(&bound.variable, path);
-        let decoded = if binding.template.spans_many(&bound.variable) {
-            percent::decode_segments(text)
-        } else {
-            percent::decode(text)
-        };
+        let decoded = if binding.template.spans_many(&bound.variable) { percent::decode_segments(text) } else { percent::decode(text) };
         let (leaf, parents) = bound.fields.split_last().expect("a variable names at least one field");
-        let result = decoded
-            .map_err(str::to_owned)
-            .and_then(|text| leaf_value(leaf, &text))
-            .and_then(|value| {
-                let parent = descend(message, parents)?;
-                if parent.has_field(leaf) && *parent.get_field(leaf) != value {
-                    return Err("is one thing in the path and another in the body".to_owned());
-                }
-                set(parent, leaf, value)
-            });
+        let result = decoded.map_err(str::to_owned).and_then(|text| leaf_value(leaf, &text)).and_then(|value| {
+            let parent = descend(message, parents)?;
+            if parent.has_field(leaf) && *parent.get_field(leaf) != value {
+                return Err("is one thing in the path and another in the body".to_owned());
+            }
+            set(parent, leaf, value)
+        });
         if let Err(description) = result {
             violations.push(Violation { field: field_path(&bound.fields), description });
         }
@@ -89,18 +76,12 @@ pub(crate) fn leaf_value(field: &FieldDescriptor, text: &str) -> Result<Value, S
 }
 
 /// The message inside of messages to which the fields lead, made where it is missing.
-pub(crate) fn descend<'m>(
-    mut message: &'m mut DynamicMessage,
-    fields: &[FieldDescriptor],
-) -> Result<&'m mut DynamicMessage, String> {
+pub(crate) fn descend<'m>(mut message: &'m mut DynamicMessage, fields: &[FieldDescriptor]) -> Result<&'m mut DynamicMessage, String> {
     for field in fields {
         if let Some(rival) = rival(message, field) {
             return Err(together(&rival));
         }
-        message = message
-            .get_field_mut(field)
-            .as_message_mut()
-            .expect("all but the last field of a path were checked to be messages");
+        message = message.get_field_mut(field).as_message_mut().expect("all but the last field of a path were checked to be messages");
     }
     Ok(message)
 }

@@ -44,12 +44,8 @@ pub(crate) fn from_json(kind: &Kind, json: &Json<'_>) -> Result<Value, String> {
         },
         (Kind::Enum(descriptor), other) => Err(expected(&one_of(descriptor), other.what())),
         (Kind::Float | Kind::Double, _) => float(kind, json),
-        (Kind::Int32 | Kind::Sint32 | Kind::Sfixed32, _) => {
-            integer(json, i32::MIN.into()..=i32::MAX.into(), |n| Value::I32(n as i32))
-        }
-        (Kind::Int64 | Kind::Sint64 | Kind::Sfixed64, _) => {
-            integer(json, i64::MIN.into()..=i64::MAX.into(), |n| Value::I64(n as i64))
-        }
+        (Kind::Int32 | Kind::Sint32 | Kind::Sfixed32, _) => integer(json, i32::MIN.into()..=i32::MAX.into(), |n| Value::I32(n as i32)),
+        (Kind::Int64 | Kind::Sint64 | Kind::Sfixed64, _) => integer(json, i64::MIN.into()..=i64::MAX.into(), |n| Value::I64(n as i64)),
         (Kind::Uint32 | Kind::Fixed32, _) => integer(json, 0..=u32::MAX.into(), |n| Value::U32(n as u32)),
         (Kind::Uint64 | Kind::Fixed64, _) => integer(json, 0..=u64::MAX.into(), |n| Value::U64(n as u64)),
         (Kind::Message(message), _) => Err(format!("expected a {}", message.full_name())),
@@ -121,11 +117,7 @@ fn float(kind: &Kind, json: &Json<'_>) -> Result<Value, String> {
 }
 
 fn bytes(text: &str) -> Result<Value, String> {
-    let decoded = if text.contains(['-', '_']) {
-        URL_SAFE_PAD_INDIFFERENT.decode(text)
-    } else {
-        STANDARD_PAD_INDIFFERENT.decode(text)
-    };
+    let decoded = if text.contains(['-', '_']) { URL_SAFE_PAD_INDIFFERENT.decode(text) } else { STANDARD_PAD_INDIFFERENT.decode(text) };
     match decoded {
         Ok(decoded) => Ok(Value::Bytes(decoded.into())),
         Err(_) => Err(expected("base64", &quote(text))),

@@ -1,6 +1,7 @@
 //! The table of routes and what can be asked of it.
 
 use std::collections::HashSet;
+use std::fmt;
 
 use bytes::Bytes;
 use http::{Method, StatusCode};
@@ -15,7 +16,6 @@ use crate::routes::Routes;
 use crate::{BuildError, Info, RequestError, ResponseError, RouteError, openapi, request, status};
 
 /// REST for the methods of a descriptor pool. Built once at start, then shared: it never changes.
-#[derive(Debug)]
 pub struct Transcoder {
     pub(crate) pool: DescriptorPool,
     pub(crate) annotations: Annotations,
@@ -47,13 +47,11 @@ impl Transcoder {
                 let additional = std::mem::take(&mut rule.additional_bindings);
                 for rule in std::iter::once(rule).chain(additional) {
                     let binding = Binding::new(&method, &rule, success_status)?;
-                    routes.insert(&binding.verb, &binding.template, bindings.len()).map_err(|first| {
-                        BuildError::Conflict {
-                            verb: binding.verb.clone(),
-                            template: binding.text.clone(),
-                            first: bindings[first].describe(),
-                            second: method.full_name().to_owned(),
-                        }
+                    routes.insert(&binding.verb, &binding.template, bindings.len()).map_err(|first| BuildError::Conflict {
+                        verb: binding.verb.clone(),
+                        template: binding.text.clone(),
+                        first: bindings[first].describe(),
+                        second: method.full_name().to_owned(),
                     })?;
                     bindings.push(binding);
                 }
@@ -95,8 +93,7 @@ impl Transcoder {
     /// Examples end up in the OpenAPI document, where nobody would look for a slip in a proto.
     fn check_examples(&self) -> Result<(), BuildError> {
         let mut seen = HashSet::new();
-        let mut waiting: Vec<_> =
-            self.bindings.iter().flat_map(|binding| [binding.input.clone(), binding.output.clone()]).collect();
+        let mut waiting: Vec<_> = self.bindings.iter().flat_map(|binding| [binding.input.clone(), binding.output.clone()]).collect();
         while let Some(message) = waiting.pop() {
             if !seen.insert(message.full_name().to_owned()) {
                 continue;
@@ -115,7 +112,7 @@ impl Transcoder {
 }
 
 /// A method that was found, with the path that found it.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub struct Match<'a> {
     transcoder: &'a Transcoder,
     binding: &'a Binding,
@@ -172,5 +169,19 @@ impl<'a> Match<'a> {
             Some(field) => serde_json::to_vec(&FieldJson { field, value: &message.get_field(field), any })?,
             None => serde_json::to_vec(&MessageJson { message: &message, any })?,
         })
+    }
+}
+
+// Not derived: the `Debug` of a descriptor shows the descriptors it refers to, which does not end when a message holds
+// itself, as google.protobuf.Value does.
+impl fmt::Debug for Transcoder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.bindings.iter().map(Binding::describe)).finish()
+    }
+}
+
+impl fmt::Debug for Match<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Match").field(&self.binding.describe()).finish()
     }
 }

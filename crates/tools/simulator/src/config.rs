@@ -157,7 +157,7 @@ mod tests {
     #[test]
     fn a_bad_callback_names_its_key() {
         let mut config = Config::default();
-        let app = super::App { app_secret: Secret::new("s"), callback_url: "not a url".into(), ..Default::default() };
+        let app = super::App { app_secret: super::Secret::new("s"), callback_url: "not a url".into(), ..Default::default() };
         config.apps.insert("one".into(), app);
         assert_eq!(config.validate().unwrap_err().key, "apps.one.callback_url");
     }

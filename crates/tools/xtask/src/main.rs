@@ -4,6 +4,7 @@ mod cli;
 mod demo;
 mod docs;
 mod edges;
+mod private_file;
 mod proto;
 mod test;
 mod up;

@@ -76,8 +76,11 @@ fn proto_files(dir: &Path) -> Result<Vec<PathBuf>> {
 }
 
 fn differences(kept: &Path, fresh: &BTreeMap<String, Vec<u8>>) -> Result<Vec<String>> {
-    let mut stale: Vec<String> =
-        fresh.iter().filter(|(name, content)| fs::read(kept.join(name)).ok().as_ref() != Some(content)).map(|(name, _)| name.clone()).collect();
+    let mut stale: Vec<String> = fresh
+        .iter()
+        .filter(|(name, content)| fs::read(kept.join(name)).ok().as_ref() != Some(content))
+        .map(|(name, _)| name.clone())
+        .collect();
     if kept.exists() {
         for entry in fs::read_dir(kept)? {
             let name = entry?.file_name().to_string_lossy().into_owned();

@@ -42,7 +42,7 @@ pub async fn run(root: &Path, options: Options) -> Result<ExitCode> {
 fn check(root: &Path) -> Vec<Step> {
     let mut steps = Vec::new();
     let mut step = |name, work: &dyn Fn() -> Result<()>| {
-        println!("== {name}");
+        println!("checking {name}");
         let start = Instant::now();
         let outcome = work();
         if let Err(error) = &outcome {
@@ -59,7 +59,7 @@ fn check(root: &Path) -> Vec<Step> {
 }
 
 fn summarise(steps: &[Step]) {
-    println!("== checks");
+    println!("\nchecks");
     for step in steps {
         let outcome = if step.outcome.is_ok() { "ok" } else { "FAILED" };
         println!("{:<8} {outcome:<8} {:>6.1} s", step.name, step.took.as_secs_f64());
@@ -68,7 +68,11 @@ fn summarise(steps: &[Step]) {
 
 /// Runs a cargo subcommand that is a component of the toolchain, which a minimal installation lacks.
 fn with_component(root: &Path, component: &str, arguments: &[&str]) -> Result<()> {
-    let there = Command::new(workspace::cargo()).args([arguments[0], "--version"]).current_dir(root).output().is_ok_and(|output| output.status.success());
+    let there = Command::new(workspace::cargo())
+        .args([arguments[0], "--version"])
+        .current_dir(root)
+        .output()
+        .is_ok_and(|output| output.status.success());
     if !there {
         println!("adding {component} to the toolchain");
         let added = Command::new("rustup").args(["component", "add", component]).current_dir(root).status();
@@ -93,7 +97,8 @@ async fn run_tests(root: &Path, options: &Options) -> Result<ExitCode> {
         println!("cargo-nextest is not installed; running `cargo test`");
         command.args(["test", "--no-fail-fast"]);
     }
-    if !options.arguments.iter().any(|argument| argument == "--package" || argument.starts_with("-p") || argument.starts_with("--package=")) {
+    if !options.arguments.iter().any(|argument| argument == "--package" || argument.starts_with("-p") || argument.starts_with("--package="))
+    {
         command.arg("--workspace");
     }
     command.args(&options.arguments).args(&options.filter).current_dir(root);
@@ -111,6 +116,11 @@ async fn run_tests(root: &Path, options: &Options) -> Result<ExitCode> {
 }
 
 fn has_nextest(root: &Path) -> bool {
-    let asked = Command::new(workspace::cargo()).args(["nextest", "--version"]).current_dir(root).stdout(Stdio::null()).stderr(Stdio::null()).status();
+    let asked = Command::new(workspace::cargo())
+        .args(["nextest", "--version"])
+        .current_dir(root)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status();
     asked.is_ok_and(|status| status.success())
 }

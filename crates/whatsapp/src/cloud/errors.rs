@@ -2,7 +2,13 @@
 
 use serde::Deserialize;
 
-use crate::{Action, Failure};
+use crate::{
+    Action::{
+        self, DeadLetter, DelayRecipient, NeedsTemplate, PauseNumberAndAlert, PauseSession, PauseTemplate, Retry, ReturnAndBackOff,
+        StopSession,
+    },
+    Failure,
+};
 
 /// An error as Meta words it, in the answer to a send or in a `failed` status.
 #[derive(Debug, Default, Deserialize)]
@@ -28,10 +34,6 @@ pub(super) struct ErrorData {
 
 /// Codes from the first to the second, both included.
 struct Rule(i64, i64, Action, &'static str);
-
-use Action::{
-    DeadLetter, DelayRecipient, NeedsTemplate, PauseNumberAndAlert, PauseSession, PauseTemplate, Retry, ReturnAndBackOff, StopSession,
-};
 
 /// After Meta's page of error codes; the first rule that holds a code decides.
 const RULES: &[Rule] = &[

@@ -1,7 +1,4 @@
-use std::{
-    collections::{BTreeMap, HashMap},
-    sync::Arc,
-};
+use std::{collections::BTreeMap, sync::Arc};
 
 use chrono_tz::Tz;
 use minijinja::{
@@ -22,7 +19,7 @@ pub struct Tenant {
     pub time_zone: Tz,
     pub digits: Digits,
     /// Words of the point of sale, and currencies, in the tenant's language.
-    pub glossary: HashMap<String, String>,
+    pub glossary: BTreeMap<String, String>,
     pub business: Business,
 }
 

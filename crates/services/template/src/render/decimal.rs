@@ -20,7 +20,9 @@ pub(super) fn decimal_of(value: &Value) -> Option<Decimal> {
     if text.len() > LONGEST || !digits(whole) || !digits(fraction) {
         return None;
     }
-    text.parse().ok()
+    let mut number: Decimal = text.parse().ok()?;
+    number.absolute.trim_start();
+    Some(number)
 }
 
 /// With so many decimals, rounded half away from zero as on a bill.

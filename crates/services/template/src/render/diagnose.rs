@@ -25,7 +25,7 @@ pub(super) fn render_error(error: &JinjaError, part: Part, limit: usize, source:
         return Error::TextTooLong { place: Place { part, line: 0 }, limit };
     }
     if let Some(Unfit { value, problem }) = error.source().and_then(|source| source.downcast_ref()) {
-        let expression = error.range().and_then(|range| source.get(range)).unwrap_or_default();
+        let expression = filtered(error, source);
         let names = values::names_of(variables, &|json| values::value_of(json) == *value);
         return match best_name(names, expression) {
             Some(name) => Error::VariableInvalid { place, name, problem: (*problem).into() },
@@ -41,6 +41,13 @@ pub(super) fn render_error(error: &JinjaError, part: Part, limit: usize, source:
         (kind, None) => kind.to_string(),
     };
     Error::TemplateInvalid { place, problem: problem.into() }
+}
+
+/// The range is that of the filter's name; what it is applied to stands before it in the same tag.
+fn filtered<'a>(error: &JinjaError, source: &'a str) -> &'a str {
+    let until = error.range().and_then(|range| source.get(..range.end)).unwrap_or_default();
+    let start = until.rfind("{{").max(until.rfind("{%")).map_or(0, |brace| brace + 2);
+    until[start..].trim()
 }
 
 /// The value alone may stand under several names; the one that the expression mentions is meant.

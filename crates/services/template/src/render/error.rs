@@ -62,11 +62,11 @@ impl Error {
 }
 
 impl Part {
-    /// The field of the proto's `Template` that holds it.
+    /// The field of the proto's `Template` that holds it, as in JSON.
     pub fn field(self) -> String {
         match self {
             Self::Body => "body".to_owned(),
-            Self::DocumentUrl => "document_url".to_owned(),
+            Self::DocumentUrl => "documentUrl".to_owned(),
             Self::Parameter(index) => format!("meta.parameters[{index}]"),
         }
     }

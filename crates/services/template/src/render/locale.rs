@@ -25,6 +25,11 @@ pub struct Locale(IcuLocale);
 pub struct UnknownLocale;
 
 impl Locale {
+    /// `en`
+    pub fn english() -> Self {
+        Self(icu::locale::locale!("en"))
+    }
+
     /// Its language in lower case, such as `ar`.
     pub fn language(&self) -> &str {
         self.0.id.language.as_str()

@@ -1,5 +1,7 @@
 mod filters;
+mod house;
 mod limits;
+mod service;
 mod starters;
 mod strictness;
 mod support;

@@ -1,4 +1,4 @@
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc};
 
 use barid_template::render::{Business, Context, Digits, Engine, Error, Meta, Rendering, Source, Tenant};
 use serde_json::{Value, json};
@@ -24,7 +24,7 @@ pub fn english() -> Tenant {
         currency: "USD".to_owned(),
         time_zone: chrono_tz::America::New_York,
         digits: Digits::Western,
-        glossary: HashMap::new(),
+        glossary: BTreeMap::new(),
         business: Business { name: "Blue Nile Laundry".to_owned(), phone: "+1 201 555 0123".to_owned(), emoji: "👋".to_owned() },
     }
 }
@@ -35,7 +35,7 @@ pub fn acai() -> Tenant {
         currency: "BRL".to_owned(),
         time_zone: chrono_tz::America::Sao_Paulo,
         digits: Digits::Western,
-        glossary: HashMap::new(),
+        glossary: BTreeMap::new(),
         business: Business { name: "Coco Loko Açaiteria".to_owned(), phone: "(11) 98765-4321".to_owned(), emoji: "💜".to_owned() },
     }
 }

@@ -18,8 +18,7 @@ pub(crate) const MAX_DEPTH: usize = 8;
 /// does not know must not cost the reader the whole answer.
 pub(crate) fn members(pool: &DescriptorPool, type_url: &str, bytes: &[u8], depth: usize) -> Map<String, Value> {
     let name = type_url.rsplit('/').next().unwrap_or(type_url);
-    expand(pool, name, bytes, depth)
-        .unwrap_or_else(|| Map::from_iter([("value".to_owned(), STANDARD.encode(bytes).into())]))
+    expand(pool, name, bytes, depth).unwrap_or_else(|| Map::from_iter([("value".to_owned(), STANDARD.encode(bytes).into())]))
 }
 
 fn expand(pool: &DescriptorPool, name: &str, bytes: &[u8], depth: usize) -> Option<Map<String, Value>> {

@@ -118,16 +118,14 @@ impl<'n> Reader<'n> {
                 });
                 continue;
             };
-            self.member(field.json_name(), |reader| {
-                match seen.iter().find(|(number, _)| *number == field.number()) {
-                    Some((_, first)) if *first == name => {
-                        reader.refuse::<()>("is given twice".to_owned());
-                    }
-                    Some((_, first)) => {
-                        reader.refuse::<()>(format!("is given twice, as `{first}` and as `{name}`"));
-                    }
-                    None => reader.set(target, field, json),
+            self.member(field.json_name(), |reader| match seen.iter().find(|(number, _)| *number == field.number()) {
+                Some((_, first)) if *first == name => {
+                    reader.refuse::<()>("is given twice".to_owned());
                 }
+                Some((_, first)) => {
+                    reader.refuse::<()>(format!("is given twice, as `{first}` and as `{name}`"));
+                }
+                None => reader.set(target, field, json),
             });
             seen.push((field.number(), name));
         }
@@ -278,9 +276,7 @@ impl<'n> Reader<'n> {
                 return reader.message(&inner, Json::Object(members));
             }
             match <[_; 1]>::try_from(members) {
-                Ok([(name, json)]) if name == "value" => {
-                    reader.member("value", |reader| reader.message(&inner, json))
-                }
+                Ok([(name, json)]) if name == "value" => reader.member("value", |reader| reader.message(&inner, json)),
                 _ => reader.refuse("expected `@type` and `value`, and nothing else".to_owned()),
             }
         })?;

@@ -100,9 +100,7 @@ impl Serialize for FieldJson<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let kind = self.field.kind();
         match self.value {
-            Value::List(values) => {
-                serializer.collect_seq(values.iter().map(|value| SingleJson { kind: &kind, value, any: self.any }))
-            }
+            Value::List(values) => serializer.collect_seq(values.iter().map(|value| SingleJson { kind: &kind, value, any: self.any })),
             Value::Map(entries) => {
                 let entry = kind.as_message().ok_or_else(|| S::Error::custom("a map without entries"))?;
                 let kind = entry.map_entry_value_field().kind();

@@ -29,8 +29,7 @@ const STATUS: &str = "google.rpc.Status";
 
 pub(crate) fn document(transcoder: &Transcoder, info: &Info) -> Value {
     let comments = Comments::new(&transcoder.pool);
-    let mut schemas =
-        Schemas { annotations: &transcoder.annotations, comments: &comments, components: Map::new() };
+    let mut schemas = Schemas { annotations: &transcoder.annotations, comments: &comments, components: Map::new() };
     let error = match transcoder.pool.get_message_by_name(STATUS) {
         Some(status) => schemas.message(&status),
         None => status_schema(),
@@ -76,9 +75,7 @@ fn paths(transcoder: &Transcoder, schemas: &mut Schemas<'_>, labels: &HashMap<St
         };
         let mut parameters = path::parameters(binding);
         let shape = path::write(binding, |_| "{}".to_owned());
-        let names = spellings
-            .entry(shape)
-            .or_insert_with(|| parameters.iter().map(|parameter| parameter.name.clone()).collect());
+        let names = spellings.entry(shape).or_insert_with(|| parameters.iter().map(|parameter| parameter.name.clone()).collect());
         for (parameter, name) in parameters.iter_mut().zip(names.iter()) {
             parameter.name.clone_from(name);
         }

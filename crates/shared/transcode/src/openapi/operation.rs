@@ -45,10 +45,8 @@ pub(super) fn operation(
         operation.insert("requestBody".to_owned(), body);
     }
     let status = binding.success_status.as_str().to_owned();
-    operation.insert(
-        "responses".to_owned(),
-        json!({status: success(schemas, binding), "default": {"$ref": "#/components/responses/Error"}}),
-    );
+    operation
+        .insert("responses".to_owned(), json!({status: success(schemas, binding), "default": {"$ref": "#/components/responses/Error"}}));
     operation.into()
 }
 
@@ -120,16 +118,17 @@ fn request_body(schemas: &mut Schemas<'_>, binding: &Binding) -> Option<Value> {
         Body::Field(field) => {
             let mut schema = schemas.field(field);
             let description = take_description(&mut schema);
+            if let Some(message) = field.kind().as_message()
+                && is_partial(binding, field)
+            {
+                schema = schemas.object(message, |_| true);
+                schema.as_object_mut().and_then(|members| members.remove("required"));
+            }
             (schema, schemas.annotations.behavior(field).required, description)
         }
         Body::Whole => {
-            let in_path = |field: &FieldDescriptor| {
-                binding.variables.iter().any(|bound| bound.fields == [field.clone()])
-            };
-            let required = binding
-                .input
-                .fields()
-                .any(|field| !in_path(&field) && schemas.annotations.behavior(&field).required);
+            let in_path = |field: &FieldDescriptor| binding.variables.iter().any(|bound| bound.fields == [field.clone()]);
+            let required = binding.input.fields().any(|field| !in_path(&field) && schemas.annotations.behavior(&field).required);
             // A field of the path must not be asked for a second time.
             let schema = if binding.input.fields().any(|field| in_path(&field)) {
                 schemas.object(&binding.input, |field| !in_path(field))
@@ -144,6 +143,13 @@ fn request_body(schemas: &mut Schemas<'_>, binding: &Binding) -> Option<Value> {
         body["description"] = description.into();
     }
     Some(body)
+}
+
+/// Whether the body of an update holds the fields to change only, which makes none of them required.
+fn is_partial(binding: &Binding, body: &FieldDescriptor) -> bool {
+    let is_mask = |field: FieldDescriptor| field.kind().as_message().and_then(WellKnown::of) == Some(WellKnown::FieldMask);
+    let has_own_form = body.kind().as_message().and_then(WellKnown::of).is_some();
+    !body.is_list() && !body.is_map() && !has_own_form && binding.input.get_field_by_name("update_mask").is_some_and(is_mask)
 }
 
 fn success(schemas: &mut Schemas<'_>, binding: &Binding) -> Value {

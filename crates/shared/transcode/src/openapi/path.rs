@@ -24,10 +24,7 @@ pub(super) fn parameters(binding: &Binding) -> Vec<Parameter<'_>> {
     let mut parameters: Vec<Parameter<'_>> = Vec::new();
     for (at, segment) in segments.iter().enumerate().filter(|(_, segment)| is_wildcard(segment)) {
         let rest = *segment == Segment::Rest;
-        let bound = binding
-            .variables
-            .iter()
-            .find(|bound| (bound.variable.start..bound.variable.end).contains(&at));
+        let bound = binding.variables.iter().find(|bound| (bound.variable.start..bound.variable.end).contains(&at));
         let Some(bound) = bound else {
             parameters.push(Parameter { name: format!("segment_{at}"), field: None, pattern: None, rest });
             continue;

@@ -85,8 +85,7 @@ impl Schemas<'_> {
     fn describe(&self, field: &FieldDescriptor, rules: &FieldRules) -> String {
         let mut parts = Vec::new();
         parts.extend(self.comments.get(&field.parent_message().parent_file(), field.path()).map(str::to_owned));
-        if let Some(oneof) = field.containing_oneof().filter(|oneof| !oneof.is_synthetic() && oneof.fields().len() > 1)
-        {
+        if let Some(oneof) = field.containing_oneof().filter(|oneof| !oneof.is_synthetic() && oneof.fields().len() > 1) {
             let members: Vec<_> = oneof.fields().collect();
             let members = names::list(members.iter().map(FieldDescriptor::json_name));
             parts.push(format!("At most one of {members} is set."));

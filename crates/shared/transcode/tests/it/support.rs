@@ -10,15 +10,18 @@ use protox::Compiler;
 use protox::file::{ChainFileResolver, File, FileResolver, GoogleFileResolver, IncludeFileResolver};
 
 /// The service of `everything.proto`.
-pub static THINGS: LazyLock<Transcoder> = LazyLock::new(|| {
-    Transcoder::new(&THINGS_POOL, |_| true).expect("everything.proto is sound")
-});
+pub static THINGS: LazyLock<Transcoder> = LazyLock::new(|| Transcoder::new(&THINGS_POOL, |_| true).expect("everything.proto is sound"));
 
 pub static THINGS_POOL: LazyLock<DescriptorPool> = LazyLock::new(|| {
-    let protos = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/protos");
-    compile(&[protos, repository()], &["everything.proto", "google/rpc/error_details.proto", "google/rpc/status.proto"])
+    compile(&[protos(), repository()], &["everything.proto", "google/rpc/error_details.proto", "google/rpc/status.proto"])
 });
 
+/// The folder of the protos that are for these tests only.
+pub fn protos() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/protos")
+}
+
+/// The folder of the repository's own protos.
 pub fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../proto")
 }
@@ -35,11 +38,7 @@ struct Source(String);
 
 impl FileResolver for Source {
     fn open_file(&self, name: &str) -> Result<File, protox::Error> {
-        if name == "test.proto" {
-            File::from_source(name, &self.0)
-        } else {
-            Err(protox::Error::file_not_found(name))
-        }
+        if name == "test.proto" { File::from_source(name, &self.0) } else { Err(protox::Error::file_not_found(name)) }
     }
 }
 

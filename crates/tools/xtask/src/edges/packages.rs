@@ -59,7 +59,8 @@ struct MetadataPackage {
 
 /// Asks cargo for the packages of the workspace.
 pub(super) fn load(root: &Path) -> Result<Vec<Package>> {
-    let output = Command::new(crate::workspace::cargo()).args(["metadata", "--format-version", "1", "--no-deps"]).current_dir(root).output()?;
+    let output =
+        Command::new(crate::workspace::cargo()).args(["metadata", "--format-version", "1", "--no-deps"]).current_dir(root).output()?;
     if !output.status.success() {
         bail!("cargo metadata failed: {}", String::from_utf8_lossy(&output.stderr).trim());
     }
@@ -106,10 +107,16 @@ fn house_rule(name: &str, from: Place, to: Place) -> Option<&'static str> {
     match (from, to) {
         (Place::Tests, _) => None,
         (_, Place::Tests) => Some("the end-to-end tests know everyone; nobody knows them"),
-        (Place::Service, Place::Service) => Some("services speak over the bus: call it through its generated client, or move what both need to crates/shared"),
+        (Place::Service, Place::Service) => {
+            Some("services speak over the bus: call it through its generated client, or move what both need to crates/shared")
+        }
         (Place::Service, Place::Whatsapp) if name == "barid-session-pool" => None,
-        (Place::Service | Place::Shared | Place::Migrations, Place::Whatsapp) => Some("only session-pool holds WhatsApp connections: ask it over the bus"),
-        (Place::Service | Place::Whatsapp | Place::Migrations, Place::Tool) => Some("tools stand above: move what is needed to crates/shared"),
+        (Place::Service | Place::Shared | Place::Migrations, Place::Whatsapp) => {
+            Some("only session-pool holds WhatsApp connections: ask it over the bus")
+        }
+        (Place::Service | Place::Whatsapp | Place::Migrations, Place::Tool) => {
+            Some("tools stand above: move what is needed to crates/shared")
+        }
         (Place::Shared, Place::Service | Place::Tool | Place::Migrations) => {
             Some("shared libraries know no service and no tool: turn the dependency around, or pass in what is needed")
         }

@@ -27,15 +27,18 @@ fn judge(path: &str, text: &str) -> Vec<Violation> {
     }
     let mut violations = Vec::new();
     let mut imports_db = false;
-    for (index, line) in text.lines().take_while(|line| *line != "#[cfg(test)]").enumerate() {
+    let lines: Vec<&str> = text.lines().take_while(|line| *line != "#[cfg(test)]").collect();
+    for (index, line) in lines.iter().enumerate() {
         let code = line.split("//").next().unwrap_or_default();
-        let mut refuse = |what: &str, remedy| violations.push(Violation { place: format!("{path}:{}", index + 1), what: what.to_owned(), remedy });
+        let mut refuse =
+            |what: &str, remedy| violations.push(Violation { place: format!("{path}:{}", index + 1), what: what.to_owned(), remedy });
         if words(code).any(|word| matches!(word, "sea_orm" | "sea_query" | "sqlx")) {
             refuse("names sea-orm outside of src/store", SEA_ORM);
         }
         imports_db |= code.trim_start().starts_with("use barid_db::");
-        let names_engine = imports_db && words(code).any(|word| word == "Engine");
-        if names_engine || code.contains("db::Engine") || reaches_engine(code) {
+        let names_type = code.contains("db::Engine") || (imports_db && words(code).any(|word| word == "Engine"));
+        let follows = lines.get(index + 1).copied().unwrap_or_default();
+        if names_type || begins_transaction(code, follows) {
             refuse("uses an engine transaction outside of src/store", ENGINE);
         }
         imports_db &= !code.contains(';');
@@ -47,9 +50,12 @@ fn words(code: &str) -> impl Iterator<Item = &str> {
     code.split(|c: char| !c.is_ascii_alphanumeric() && c != '_')
 }
 
-/// Whether the field or method `engine` of something is taken.
-fn reaches_engine(code: &str) -> bool {
-    code.match_indices(".engine").any(|(at, found)| !code[at + found.len()..].starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_'))
+/// Whether `code`, perhaps going on in the next line, begins a transaction of an engine.
+fn begins_transaction(code: &str, follows: &str) -> bool {
+    let ends_in_engine = code.trim_end().ends_with("engine") || code.trim_end().ends_with("engine()");
+    code.contains("engine.transaction")
+        || code.contains("engine().transaction")
+        || (ends_in_engine && follows.trim_start().starts_with(".transaction"))
 }
 
 #[cfg(test)]
@@ -71,6 +77,8 @@ mod tests {
         let refused = [
             "self.db.engine.transaction(\"relay\", work).await",
             "db.engine().transaction(job, work)",
+            "let engine = db.engine.clone();\nengine.transaction(job, work)",
+            "self.db.engine\n    .transaction(job, work)",
             "use barid_db::Engine;",
             "use barid_db::{\n    Engine, Tenant,\n};",
             "fn run(engine: &barid_db::Engine) {}",
@@ -83,7 +91,14 @@ mod tests {
 
     #[test]
     fn other_engines_are_no_engines() {
-        for text in ["config.database.engine_url", "use base64::Engine;", "base64::engine::general_purpose::STANDARD", "use barid_db::Tenant;\nuse base64::Engine;"] {
+        for text in [
+            "Outbox::new(db.engine, store::EVENTS)",
+            "self.engine.render(template)",
+            "config.database.engine_url",
+            "use base64::Engine;",
+            "base64::engine::general_purpose::STANDARD",
+            "use barid_db::Tenant;\nuse base64::Engine;",
+        ] {
             assert_eq!(judge(API, text), [], "{text}");
         }
     }

@@ -52,7 +52,8 @@ async fn answer(stream: UnixStream, stack: &Stack, http: &reqwest::Client) -> Re
 
 /// Asks the running `up` to restart something, and waits until that is done.
 pub async fn request(layout: &Layout, name: &str, hard: bool) -> Result<()> {
-    let mut stream = UnixStream::connect(layout.control()).await.context("no Barid runs here that could restart anything: `cargo xtask up`")?;
+    let mut stream =
+        UnixStream::connect(layout.control()).await.context("no Barid runs here that could restart anything: `cargo xtask up`")?;
     stream.write_all(format!("{} {name}\n", if hard { "kill" } else { "restart" }).as_bytes()).await?;
     let mut reply = String::new();
     stream.read_to_string(&mut reply).await?;

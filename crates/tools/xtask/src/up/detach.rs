@@ -66,7 +66,11 @@ pub async fn stop(layout: &Layout) -> Result<()> {
     let lock = File::create(layout.lock())?;
     if lock.try_lock().is_err() {
         if !is(running.supervisor, "xtask") {
-            bail!("process {} holds {} but is no `cargo xtask up`: look at it before ending it", running.supervisor, layout.shown(&layout.lock()));
+            bail!(
+                "process {} holds {} but is no `cargo xtask up`: look at it before ending it",
+                running.supervisor,
+                layout.shown(&layout.lock())
+            );
         }
         send("TERM", running.supervisor)?;
         println!("stopping ...");

@@ -77,7 +77,8 @@ struct Metadata {
 }
 
 async fn target_directory(root: &Path) -> Result<PathBuf> {
-    let output = Command::new(workspace::cargo()).args(["metadata", "--format-version", "1", "--no-deps"]).current_dir(root).output().await?;
+    let output =
+        Command::new(workspace::cargo()).args(["metadata", "--format-version", "1", "--no-deps"]).current_dir(root).output().await?;
     let metadata: Metadata = serde_json::from_slice(&output.stdout).context("cargo metadata wrote what is no metadata")?;
     Ok(metadata.target_directory)
 }

@@ -118,7 +118,7 @@ async fn work(layout: &Layout, state: &mut State, options: &Options, stack: &mut
     let running = state.running.as_mut().context("the state of this run is gone")?;
     running.ready = true;
     running.trouble = played.trouble;
-    state.save(layout)?;
+    record(layout, state, stack)?;
     Err(serve(layout, state, stack, listener.as_ref(), &http).await)
 }
 
@@ -180,7 +180,8 @@ fn record(layout: &Layout, state: &State, stack: &Stack) -> Result<()> {
 
 /// Waits for the wish to stop. In the background the end of a terminal means nothing.
 async fn stop_signal(background: bool) -> Result<()> {
-    let (mut interrupt, mut terminate, mut hangup) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?, signal(SignalKind::hangup())?);
+    let (mut interrupt, mut terminate, mut hangup) =
+        (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?, signal(SignalKind::hangup())?);
     loop {
         tokio::select! {
             _ = interrupt.recv() => return Ok(()),

@@ -22,7 +22,9 @@ impl Running {
     pub fn start(layout: &Layout, binary: &Path, command: &str, ready_url: String) -> Result<Self> {
         let log = layout.log(command);
         std::fs::write(&log, "").with_context(|| format!("writing {}", log.display()))?;
-        let process = Process::new(command, binary, log).arguments([command.as_ref(), "--config".as_ref(), layout.config().as_os_str()]).directory(&layout.root);
+        let process = Process::new(command, binary, log)
+            .arguments([command.as_ref(), "--config".as_ref(), layout.config().as_os_str()])
+            .directory(&layout.root);
         process.start()?;
         Ok(Self { process, ready_url })
     }
@@ -71,7 +73,12 @@ impl Stack {
         loop {
             for process in self.servers() {
                 if let Some(status) = process.ended() {
-                    return anyhow!("{} ended ({status}). The end of {}:\n{}", process.name(), process.log().display(), process.log_tail(20));
+                    return anyhow!(
+                        "{} ended ({status}). The end of {}:\n{}",
+                        process.name(),
+                        process.log().display(),
+                        process.log_tail(20)
+                    );
                 }
             }
             if let Some(service) = self.services.iter().find(|service| service.process.ended().is_some()) {
@@ -99,21 +106,34 @@ impl Stack {
     pub async fn restart(&self, name: &str, hard: bool, http: &reqwest::Client) -> Result<()> {
         match (name, &self.postgres, &self.nats, &self.redis) {
             ("postgres", Some(server), _, _) => {
-                if hard { server.kill().await? } else { server.stop().await? }
+                if hard {
+                    server.kill().await?
+                } else {
+                    server.stop().await?
+                }
                 return server.begin().await;
             }
             ("nats", _, Some(server), _) => {
-                if hard { server.kill().await? } else { server.stop().await? }
+                if hard {
+                    server.kill().await?
+                } else {
+                    server.stop().await?
+                }
                 return server.begin().await;
             }
             ("redis", _, _, Some(server)) => {
-                if hard { server.kill().await? } else { server.stop().await? }
+                if hard {
+                    server.kill().await?
+                } else {
+                    server.stop().await?
+                }
                 return server.begin().await;
             }
             _ => {}
         }
         let Some(service) = self.services.iter().find(|service| service.process.name() == name) else {
-            let known: Vec<&str> = self.services.iter().map(|service| service.process.name()).chain(["postgres", "nats", "redis"]).collect();
+            let known: Vec<&str> =
+                self.services.iter().map(|service| service.process.name()).chain(["postgres", "nats", "redis"]).collect();
             bail!("there is no {name} here; there are {}", known.join(", "));
         };
         let (ending, patience) = if hard { (Ending::Kill, Duration::ZERO) } else { (Ending::Terminate, STOP_PATIENCE) };

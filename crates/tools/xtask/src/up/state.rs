@@ -56,7 +56,8 @@ impl State {
     pub fn load(layout: &Layout) -> Result<Self> {
         let path = layout.state();
         match std::fs::read_to_string(&path) {
-            Ok(text) => serde_json::from_str(&text).with_context(|| format!("{} is damaged: delete it together with the data beside it", path.display())),
+            Ok(text) => serde_json::from_str(&text)
+                .with_context(|| format!("{} is damaged: delete it together with the data beside it", path.display())),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Self::default()),
             Err(error) => Err(error).with_context(|| format!("reading {}", path.display())),
         }
@@ -74,14 +75,18 @@ impl State {
             let Some(port) = port else { bail!("--port-offset {port_offset} leads past the last port, 65535") };
             match TcpListener::bind(("127.0.0.1", port)) {
                 Ok(listener) => held.push(listener),
-                Err(error) => bail!("127.0.0.1:{port} for the {name} is taken ({error}): stop what uses it, or move Barid with `--port-offset 100`"),
+                Err(error) => {
+                    bail!("127.0.0.1:{port} for the {name} is taken ({error}): stop what uses it, or move Barid with `--port-offset 100`")
+                }
             }
             self.ports.insert(name.to_owned(), port);
         }
         let servers = ["postgres", "nats", "redis"].map(str::to_owned);
         for name in servers.into_iter().chain(SERVICES.iter().map(|service| health_name(service.section))) {
             let last = self.ports.get(&name).copied().unwrap_or(0);
-            let listener = TcpListener::bind(("127.0.0.1", last)).or_else(|_| TcpListener::bind(("127.0.0.1", 0))).context("no free port on 127.0.0.1")?;
+            let listener = TcpListener::bind(("127.0.0.1", last))
+                .or_else(|_| TcpListener::bind(("127.0.0.1", 0)))
+                .context("no free port on 127.0.0.1")?;
             self.ports.insert(name, listener.local_addr()?.port());
             held.push(listener);
         }

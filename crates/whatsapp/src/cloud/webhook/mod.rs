@@ -3,6 +3,8 @@
 mod parse;
 mod signature;
 
+use std::fmt;
+
 use chrono::{DateTime, Utc};
 
 pub use parse::{Error, parse};
@@ -29,8 +31,8 @@ pub struct Other {
     pub value: serde_json::Value,
 }
 
-/// What became of a message.
-#[derive(Clone, Debug, PartialEq)]
+/// What became of a message. Debug output does not name the recipient.
+#[derive(Clone, PartialEq)]
 pub struct Status {
     /// Meta's id of the message.
     pub provider_id: String,
@@ -52,8 +54,8 @@ pub enum StatusKind {
     Other(String),
 }
 
-/// A message that a customer wrote.
-#[derive(Clone, Debug, PartialEq)]
+/// A message that a customer wrote. Debug output tells neither who wrote nor what.
+#[derive(Clone, PartialEq)]
 pub struct Inbound {
     /// Meta's id of the message.
     pub id: String,
@@ -89,4 +91,19 @@ pub enum InboundKind {
     Interactive,
     /// A kind not known here, such as `order`.
     Other(String),
+}
+
+impl fmt::Debug for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("Status");
+        // Meta's id has the phone number inside.
+        shown.field("message_id", &self.message_id).field("kind", &self.kind);
+        shown.field("timestamp", &self.timestamp).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Inbound {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Inbound").field("kind", &self.kind).field("timestamp", &self.timestamp).finish_non_exhaustive()
+    }
 }

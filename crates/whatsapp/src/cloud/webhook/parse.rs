@@ -49,7 +49,7 @@ struct RawStatus {
     #[serde(default)]
     biz_opaque_callback_data: Option<String>,
     #[serde(default)]
-    errors: Vec<MetaError>,
+    errors: Vec<Value>,
 }
 
 #[derive(Deserialize)]
@@ -141,8 +141,9 @@ fn status(raw: RawStatus) -> Option<Status> {
         "delivered" => StatusKind::Delivered,
         "read" => StatusKind::Read,
         "failed" => {
-            let unexplained = MetaError { code: 131_000, message: Some("no error given".into()), ..MetaError::default() };
-            StatusKind::Failed(errors::judge(raw.errors.first().unwrap_or(&unexplained), false))
+            let unexplained = || MetaError { code: 131_000, message: Some("no error given".into()), ..MetaError::default() };
+            let error = raw.errors.first().and_then(|error| MetaError::deserialize(error).ok()).unwrap_or_else(unexplained);
+            StatusKind::Failed(errors::judge(&error, false))
         }
         other => StatusKind::Other(other.to_owned()),
     };

@@ -15,12 +15,12 @@ const NO_TIME: &str = "is not a time; give it as 18:30, or with the date as 2024
 /// Dates are shown by the Gregorian calendar whatever the locale's own, because the dates of invoices are agreed in it.
 pub(super) fn date(state: &State<'_, '_>, value: Value, style: Option<&str>) -> Result<String, Error> {
     let scope = Scope::of(state)?;
-    let date = value.as_str().and_then(|text| date_of(text, &scope.tenant)).ok_or_else(|| unfit(&value, NO_DATE))?;
+    let date = value.as_str().and_then(|text| date_of(text, &scope.tenant)).ok_or_else(|| unfit(state, &value, NO_DATE))?;
     let date = u8::try_from(date.month())
         .and_then(|month| Ok((month, u8::try_from(date.day())?)))
         .ok()
         .and_then(|(month, day)| Date::try_new_gregorian(date.year(), month, day).ok())
-        .ok_or_else(|| unfit(&value, NO_DATE))?;
+        .ok_or_else(|| unfit(state, &value, NO_DATE))?;
     let fields = match style {
         None | Some("long") => fieldsets::YMD::long(),
         Some("medium") => fieldsets::YMD::medium(),
@@ -35,12 +35,12 @@ pub(super) fn date(state: &State<'_, '_>, value: Value, style: Option<&str>) -> 
 /// Hours and minutes.
 pub(super) fn time(state: &State<'_, '_>, value: Value) -> Result<String, Error> {
     let scope = Scope::of(state)?;
-    let time = value.as_str().and_then(|text| time_of(text, &scope.tenant)).ok_or_else(|| unfit(&value, NO_TIME))?;
+    let time = value.as_str().and_then(|text| time_of(text, &scope.tenant)).ok_or_else(|| unfit(state, &value, NO_TIME))?;
     let time = u8::try_from(time.hour())
         .and_then(|hour| Ok((hour, u8::try_from(time.minute())?)))
         .ok()
         .and_then(|(hour, minute)| Time::try_new(hour, minute, 0, 0).ok())
-        .ok_or_else(|| unfit(&value, NO_TIME))?;
+        .ok_or_else(|| unfit(state, &value, NO_TIME))?;
     let formatter = NoCalendarFormatter::try_new((&scope.formats()).into(), fieldsets::T::hm()).map_err(no_data)?;
     Ok(formatter.format(&time).to_string())
 }

@@ -9,11 +9,11 @@ const PROBLEM: &str = "is not a list of texts; give an array such as [\"shirts\"
 pub(super) fn list(state: &State<'_, '_>, value: Value, joint: Option<&str>) -> Result<String, Error> {
     let scope = Scope::of(state)?;
     if value.kind() != ValueKind::Seq {
-        return Err(unfit(&value, PROBLEM));
+        return Err(unfit(state, &value, PROBLEM));
     }
     let items = value.try_iter()?.map(|item| match item.kind() {
         ValueKind::String | ValueKind::Number => Ok(item.to_string()),
-        _ => Err(unfit(&value, PROBLEM)),
+        _ => Err(unfit(state, &value, PROBLEM)),
     });
     let items: Vec<String> = items.collect::<Result<_, _>>()?;
     let formats = scope.formats();

@@ -7,7 +7,7 @@ mod number;
 
 use std::borrow::Cow;
 
-use minijinja::{Environment, Error, ErrorKind, State, Value};
+use minijinja::{Environment, Error, ErrorKind, State, Value, value::StringInput};
 
 use super::context::Scope;
 
@@ -29,8 +29,16 @@ pub(super) struct Unfit {
     pub problem: &'static str,
 }
 
-fn unfit(value: &Value, problem: &'static str) -> Error {
-    Error::new(ErrorKind::InvalidOperation, problem).with_source(Unfit { value: value.clone(), problem })
+fn unfit(state: &State<'_, '_>, value: &Value, problem: &'static str) -> Error {
+    match undefined(state, value) {
+        Err(missing) => missing,
+        Ok(()) => Error::new(ErrorKind::InvalidOperation, problem).with_source(Unfit { value: value.clone(), problem }),
+    }
+}
+
+/// minijinja's own error for a missing value, which knows the expression; it does not check the values of filters by itself.
+fn undefined(state: &State<'_, '_>, value: &Value) -> Result<(), Error> {
+    if value.is_undefined() { StringInput::new(state, value).map(drop) } else { Ok(()) }
 }
 
 /// An argument that the template gives wrongly.
@@ -44,6 +52,7 @@ fn no_data(error: impl std::fmt::Display) -> Error {
 }
 
 fn translate(state: &State<'_, '_>, value: Value) -> Result<Value, Error> {
+    undefined(state, &value)?;
     let scope = Scope::of(state)?;
     Ok(value.as_str().and_then(|word| scope.translation(word)).map_or_else(|| value.clone(), Value::from))
 }

@@ -13,7 +13,7 @@ const MOST_DECIMALS: i16 = 10;
 pub(super) fn number(state: &State<'_, '_>, value: Value, decimals: Option<i16>) -> Result<String, Error> {
     let scope = Scope::of(state)?;
     let Some(number) = decimal_of(&value) else {
-        return Err(unfit(&value, "is not a number; give a decimal number with a point, such as 3 or \"2.5\""));
+        return Err(unfit(state, &value, "is not a number; give a decimal number with a point, such as 3 or \"2.5\""));
     };
     let number = match decimals {
         None => number,

@@ -1,0 +1,81 @@
+//! Tenants, as the tenant service knows them.
+
+use std::sync::Arc;
+
+use barid_bus::{Bus, Channel, Service};
+use barid_domain::{Country, TenantId};
+use barid_proto::{
+    fault,
+    tenant::v1::{ResolveTenantRequest, TenantState, directory_service_client::DirectoryServiceClient},
+};
+use chrono::{DateTime, NaiveDate, Utc};
+use chrono_tz::Tz;
+use futures::StreamExt;
+use moka::future::Cache;
+use tokio_util::sync::CancellationToken;
+use tonic::{Code, Status};
+
+use super::REMEMBER;
+
+/// What the queue needs to know of a tenant.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Profile {
+    pub country: Country,
+    pub time_zone: Tz,
+    pub daily_quota: u32,
+    pub active: bool,
+}
+
+impl Profile {
+    /// The tenant's day at a moment.
+    pub(crate) fn day(&self, at: DateTime<Utc>) -> NaiveDate {
+        at.with_timezone(&self.time_zone).date_naive()
+    }
+}
+
+/// Looks tenants up.
+#[derive(Clone)]
+pub(crate) struct Directory {
+    client: DirectoryServiceClient<Channel>,
+    known: Cache<TenantId, Profile>,
+}
+
+impl Directory {
+    pub(crate) fn new(bus: &Bus) -> Self {
+        Self {
+            client: DirectoryServiceClient::new(bus.channel()),
+            known: Cache::builder().max_capacity(50_000).time_to_live(REMEMBER).build(),
+        }
+    }
+
+    pub(crate) async fn profile(&self, tenant: TenantId) -> Result<Profile, Status> {
+        let mut client = self.client.clone();
+        let look_up = async move {
+            let answer = client.resolve_tenant(ResolveTenantRequest { tenant_id: tenant.to_string() }).await?.into_inner();
+            let unreadable = || fault(Code::Internal, "TENANT_UNREADABLE", "the tenant's settings cannot be read");
+            Ok::<_, Status>(Profile {
+                country: answer.country.parse().map_err(|_| unreadable())?,
+                time_zone: answer.time_zone.parse().map_err(|_| unreadable())?,
+                daily_quota: answer.daily_quota,
+                active: answer.state() == TenantState::Active,
+            })
+        };
+        self.known.try_get_with(tenant, look_up).await.map_err(Arc::unwrap_or_clone)
+    }
+
+    /// Forgets tenants that changed, until `shutdown`.
+    pub(crate) async fn follow(self, bus: Bus, shutdown: CancellationToken) {
+        let Ok(mut changed) = bus.notices(Service::Tenant, "tenant-changed").await else { return };
+        loop {
+            tokio::select! {
+                () = shutdown.cancelled() => return,
+                notice = changed.next() => {
+                    let Some(notice) = notice else { return };
+                    if let Some(id) = std::str::from_utf8(&notice).ok().and_then(|text| text.parse().ok()) {
+                        self.known.invalidate(&id).await;
+                    }
+                }
+            }
+        }
+    }
+}

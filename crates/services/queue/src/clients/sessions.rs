@@ -1,0 +1,40 @@
+//! Sessions, as the session-pool chooses them.
+
+use std::sync::Arc;
+
+use barid_bus::{Bus, Channel};
+use barid_domain::{SessionId, TenantId};
+use barid_proto::{
+    ids,
+    session_pool::v1::{ChooseSessionRequest, pool_service_client::PoolServiceClient},
+};
+use moka::future::Cache;
+use tonic::Status;
+
+use super::REMEMBER;
+
+/// Asks which session a message shall take.
+#[derive(Clone)]
+pub(crate) struct Sessions {
+    client: PoolServiceClient<Channel>,
+    known: Cache<(TenantId, Option<SessionId>), SessionId>,
+}
+
+impl Sessions {
+    pub(crate) fn new(bus: &Bus) -> Self {
+        Self {
+            client: PoolServiceClient::new(bus.channel()),
+            known: Cache::builder().max_capacity(50_000).time_to_live(REMEMBER).build(),
+        }
+    }
+
+    pub(crate) async fn choose(&self, tenant: TenantId, session: Option<SessionId>) -> Result<SessionId, Status> {
+        let mut client = self.client.clone();
+        let ask = async move {
+            let session_id = session.map(|id| id.to_string()).unwrap_or_default();
+            let answer = client.choose_session(ChooseSessionRequest { tenant_id: tenant.to_string(), session_id }).await?;
+            ids::resource(&answer.into_inner().session_id)
+        };
+        self.known.try_get_with((tenant, session), ask).await.map_err(Arc::unwrap_or_clone)
+    }
+}

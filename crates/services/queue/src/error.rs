@@ -1,0 +1,71 @@
+//! What can go wrong, and how callers hear of it.
+
+use barid_proto::{fault, status::not_found};
+use tonic::{Code, Status};
+
+use crate::store::DbErr;
+
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error(transparent)]
+    Bus(#[from] barid_bus::ConnectError),
+    #[error(transparent)]
+    Serve(#[from] barid_bus::ServeError),
+    #[error(transparent)]
+    Connect(#[from] barid_db::Error),
+    #[error("the database failed: {0}")]
+    Database(#[from] DbErr),
+    #[error(transparent)]
+    Vault(#[from] barid_vault::Error),
+    #[error("there is no {kind} {name}")]
+    NotFound { kind: &'static str, name: String },
+    #[error("the idempotency key was used for another content")]
+    KeyReused,
+    #[error("the daily quota of {limit} messages is used up")]
+    QuotaExceeded { limit: u32 },
+    #[error("the store works on too much already")]
+    Busy,
+    /// Already worded for the caller.
+    #[error("{0}")]
+    Refused(Box<Status>),
+}
+
+impl Error {
+    pub(crate) fn not_found(kind: &'static str, name: impl ToString) -> Self {
+        Self::NotFound { kind, name: name.to_string() }
+    }
+}
+
+impl From<Status> for Error {
+    fn from(status: Status) -> Self {
+        Self::Refused(Box::new(status))
+    }
+}
+
+impl From<Error> for Status {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::NotFound { kind, name } => not_found(kind, &name),
+            Error::KeyReused => fault(
+                Code::AlreadyExists,
+                "IDEMPOTENCY_KEY_REUSED",
+                "this idempotency key was used for another content in the last 7 days; use a new key for a new message",
+            ),
+            Error::QuotaExceeded { limit } => fault(
+                Code::ResourceExhausted,
+                "QUOTA_EXCEEDED",
+                format!("the tenant's daily quota of {limit} messages is used up; raise it or send tomorrow"),
+            ),
+            Error::Refused(status) => *status,
+            Error::Database(error) => {
+                tracing::error!(%error, "database");
+                fault(Code::Unavailable, "STORE_UNAVAILABLE", "the ledger cannot answer at the moment; try again")
+            }
+            Error::Busy => fault(Code::Unavailable, "BUSY", "the ledger has more work than it can take; try again in a moment"),
+            error => {
+                tracing::error!(%error, "unexpected");
+                fault(Code::Internal, "INTERNAL", "something went wrong inside; the operators can see what")
+            }
+        }
+    }
+}

@@ -1,0 +1,337 @@
+//! One commit that accepts many messages: keys, quota, contacts, messages, what waits, events.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use barid_db::{NewEvent, Tx};
+use barid_domain::{ContactId, EventId, MessageId, SessionId, TenantId};
+use barid_proto::{
+    events::v1::{MessagePayload, event::Payload},
+    timestamp,
+};
+use chrono::{DateTime, NaiveDate, Utc};
+use sea_orm::{DbErr, Value};
+use uuid::Uuid;
+
+use super::{Change, EVENTS, Recipient, Store, apply, contacts};
+use crate::{Error, draft::Key, lanes::Lane, state::Fact, state::State};
+
+/// A message to accept, sealed.
+#[derive(Clone, Debug)]
+pub(crate) struct NewMessage {
+    pub id: MessageId,
+    pub event: EventId,
+    pub tenant: TenantId,
+    pub session: SessionId,
+    pub recipient: Recipient,
+    pub lane: Lane,
+    pub template: String,
+    pub template_version: u32,
+    pub locale: String,
+    pub client_reference: String,
+    /// The thing whose stage it is, and the stage's rank.
+    pub supersede: Option<(String, u32)>,
+    pub content: Vec<u8>,
+    pub created_at: DateTime<Utc>,
+    pub schedule: Option<DateTime<Utc>>,
+    pub expires_at: DateTime<Utc>,
+    pub key: Option<Key>,
+    /// The tenant's day, and its quota.
+    pub day: NaiveDate,
+    pub quota: u32,
+}
+
+/// What became of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Accepted {
+    pub id: MessageId,
+    pub state: State,
+    /// Whether an earlier call with the same key made it.
+    pub repeated: bool,
+}
+
+/// What a key stood for already.
+pub(crate) type Known = Result<Accepted, Error>;
+
+impl Store {
+    /// What keys of a tenant stand for already; those that are new are missing.
+    pub(crate) async fn known_keys(&self, tenant: TenantId, keys: Vec<Key>) -> Result<HashMap<String, Known>, Error> {
+        if keys.is_empty() {
+            return Ok(HashMap::new());
+        }
+        self.db.tenant.transaction(tenant, move |tx| async move { Ok(look_up(&tx, tenant, &keys).await?) }).await
+    }
+
+    /// Accepts messages of many tenants in one commit, each with its own outcome, in order.
+    pub(crate) async fn accept(&self, messages: Vec<NewMessage>) -> Result<Vec<Result<Accepted, Error>>, Error> {
+        let store = self.clone();
+        let (outcomes, waiting) =
+            self.db.engine.transaction("accept", move |tx| async move { accept(&store, &tx, messages).await.map_err(Error::from) }).await?;
+        self.committed(waiting).await;
+        Ok(outcomes)
+    }
+}
+
+type Outcome = Option<Result<Accepted, Error>>;
+
+async fn accept(store: &Store, tx: &Tx, mut messages: Vec<NewMessage>) -> Result<(Vec<Result<Accepted, Error>>, bool), DbErr> {
+    let mut outcomes: Vec<Outcome> = messages.iter().map(|_| None).collect();
+    settle_keys(tx, &messages, &mut outcomes).await?;
+    charge(tx, &messages, &mut outcomes).await?;
+    contacts::settle(tx, messages.iter_mut().zip(&outcomes).filter(|(_, outcome)| outcome.is_none()).map(|(message, _)| message)).await?;
+
+    let accepted: Vec<&NewMessage> = messages.iter().zip(&outcomes).filter(|(_, outcome)| outcome.is_none()).map(|(message, _)| message).collect();
+    let waiting = accepted.iter().any(|message| message.schedule.is_none());
+    insert(tx, &accepted).await?;
+    let superseded = supersede(store, tx, &accepted).await?;
+    for (message, outcome) in messages.iter().zip(&mut outcomes) {
+        if outcome.is_none() {
+            let state = if superseded.contains(&message.id.uuid()) { State::Cancelled } else { first_state(message) };
+            *outcome = Some(Ok(Accepted { id: message.id, state, repeated: false }));
+        }
+    }
+    Ok((outcomes.into_iter().map(|outcome| outcome.unwrap_or(Err(Error::Busy))).collect(), waiting))
+}
+
+fn first_state(message: &NewMessage) -> State {
+    if message.schedule.is_some() { State::Scheduled } else { State::Queued }
+}
+
+/// Takes the keys; where one was taken before, its message is the outcome.
+async fn settle_keys(tx: &Tx, messages: &[NewMessage], outcomes: &mut [Outcome]) -> Result<(), DbErr> {
+    // In the order of the key, so that two commits cannot wait for each other.
+    let mut first: BTreeMap<(Uuid, &str), usize> = BTreeMap::new();
+    for (index, message) in messages.iter().enumerate() {
+        let Some(key) = &message.key else { continue };
+        match first.entry((message.tenant.uuid(), &key.key)) {
+            std::collections::btree_map::Entry::Vacant(entry) => drop(entry.insert(index)),
+            std::collections::btree_map::Entry::Occupied(entry) => outcomes[index] = Some(same(&messages[*entry.get()], message)),
+        }
+    }
+    if first.is_empty() {
+        return Ok(());
+    }
+    let (mut tenants, mut keys, mut digests, mut ids, mut times) = (vec![], vec![], vec![], vec![], vec![]);
+    for (&(tenant, key), &index) in &first {
+        tenants.push(tenant);
+        keys.push(key.to_owned());
+        digests.push(messages[index].key.as_ref().map(|key| key.digest.clone()).unwrap_or_default());
+        ids.push(messages[index].id.uuid());
+        times.push(messages[index].created_at);
+    }
+    let taken = tx
+        .rows(
+            "INSERT INTO queue.idempotency_keys (tenant_id, key, digest, message_id, created_at)
+             SELECT * FROM UNNEST($1::uuid[], $2::text[], $3::bytea[], $4::uuid[], $5::timestamptz[])
+             ON CONFLICT DO NOTHING RETURNING message_id",
+            [tenants.into(), keys.into(), digests.into(), ids.into(), times.into()],
+        )
+        .await?;
+    let taken: HashSet<Uuid> = taken.iter().map(|row| row.try_get_by_index(0)).collect::<Result<_, _>>()?;
+    let mut before: BTreeMap<TenantId, Vec<usize>> = BTreeMap::new();
+    for &index in first.values() {
+        if !taken.contains(&messages[index].id.uuid()) {
+            before.entry(messages[index].tenant).or_default().push(index);
+        }
+    }
+    for (tenant, indexes) in before {
+        let keys: Vec<Key> = indexes.iter().filter_map(|index| messages[*index].key.clone()).collect();
+        let mut known = look_up(tx, tenant, &keys).await?;
+        for index in indexes {
+            let key = messages[index].key.as_ref().map(|key| key.key.as_str()).unwrap_or_default();
+            outcomes[index] = Some(known.remove(key).unwrap_or(Err(Error::Busy)));
+        }
+    }
+    // Repetitions inside one commit of a key that was taken before it have the earlier message, too.
+    for index in 0..messages.len() {
+        let Some(key) = &messages[index].key else { continue };
+        let leader = first[&(messages[index].tenant.uuid(), key.key.as_str())];
+        if leader != index
+            && let (Some(Ok(_)), Some(Ok(accepted))) = (&outcomes[index], &outcomes[leader])
+        {
+            outcomes[index] = Some(Ok(Accepted { repeated: true, ..*accepted }));
+        }
+    }
+    Ok(())
+}
+
+/// A repetition inside one commit.
+fn same(first: &NewMessage, repetition: &NewMessage) -> Result<Accepted, Error> {
+    if first.key == repetition.key {
+        Ok(Accepted { id: first.id, state: first_state(first), repeated: true })
+    } else {
+        Err(Error::KeyReused)
+    }
+}
+
+async fn look_up(tx: &Tx, tenant: TenantId, keys: &[Key]) -> Result<HashMap<String, Known>, DbErr> {
+    let names: Vec<String> = keys.iter().map(|key| key.key.clone()).collect();
+    let rows = tx
+        .rows(
+            "SELECT k.key, k.digest, k.message_id, s.state FROM queue.idempotency_keys k JOIN queue.message_state s USING (message_id)
+             WHERE k.tenant_id = $1 AND k.key = ANY($2)",
+            [tenant.uuid().into(), names.into()],
+        )
+        .await?;
+    let mut known = HashMap::new();
+    for row in rows {
+        let name: String = row.try_get_by_index(0)?;
+        let digest: Vec<u8> = row.try_get_by_index(1)?;
+        let state = State::from_number(row.try_get_by_index(3)?).unwrap_or(State::Failed);
+        let accepted = Accepted { id: MessageId::from_uuid(row.try_get_by_index(2)?), state, repeated: true };
+        let same = keys.iter().any(|key| key.key == name && key.digest == digest);
+        known.insert(name, if same { Ok(accepted) } else { Err(Error::KeyReused) });
+    }
+    Ok(known)
+}
+
+/// Charges what is due now against its tenant's day; what goes beyond the quota is refused and its key given back.
+async fn charge(tx: &Tx, messages: &[NewMessage], outcomes: &mut [Outcome]) -> Result<(), DbErr> {
+    let mut due: BTreeMap<(TenantId, NaiveDate), Vec<usize>> = BTreeMap::new();
+    for (index, message) in messages.iter().enumerate() {
+        if outcomes[index].is_none() && message.schedule.is_none() {
+            due.entry((message.tenant, message.day)).or_default().push(index);
+        }
+    }
+    let mut freed = Vec::new();
+    for ((tenant, day), indexes) in due {
+        let quota = messages[indexes[0]].quota;
+        let granted = charge_day(tx, tenant, day, u32::try_from(indexes.len()).unwrap_or(u32::MAX), quota).await?;
+        for &index in indexes.iter().skip(granted as usize) {
+            outcomes[index] = Some(Err(Error::QuotaExceeded { limit: quota }));
+            if messages[index].key.is_some() {
+                freed.push(messages[index].id.uuid());
+            }
+        }
+    }
+    if !freed.is_empty() {
+        tx.run("DELETE FROM queue.idempotency_keys WHERE message_id = ANY($1)", [freed.into()]).await?;
+    }
+    Ok(())
+}
+
+/// Charges up to `wanted` messages to a day and says how many the quota let through.
+pub(super) async fn charge_day(tx: &Tx, tenant: TenantId, day: NaiveDate, wanted: u32, quota: u32) -> Result<u32, DbErr> {
+    let charged = |count: u32| i32::try_from(count).unwrap_or(i32::MAX);
+    let row = tx
+        .row(
+            "INSERT INTO queue.quota_usage AS q (tenant_id, day, used) VALUES ($1, $2, $3)
+             ON CONFLICT (tenant_id, day) DO UPDATE SET used = q.used + $3 RETURNING used",
+            [tenant.uuid().into(), day.into(), charged(wanted).into()],
+        )
+        .await?;
+    let used: i32 = row.ok_or_else(|| DbErr::RecordNotFound("quota".to_owned()))?.try_get_by_index(0)?;
+    let over = used.cast_unsigned().saturating_sub(quota).min(wanted);
+    if over > 0 {
+        let back = "UPDATE queue.quota_usage SET used = used - $3 WHERE tenant_id = $1 AND day = $2";
+        tx.run(back, [tenant.uuid().into(), day.into(), charged(over).into()]).await?;
+    }
+    Ok(wanted - over)
+}
+
+async fn insert(tx: &Tx, messages: &[&NewMessage]) -> Result<(), DbErr> {
+    if messages.is_empty() {
+        return Ok(());
+    }
+    fn column<T>(messages: &[&NewMessage], read: impl Fn(&NewMessage) -> T) -> Value
+    where
+        Vec<T>: Into<Value>,
+    {
+        messages.iter().map(|message| read(message)).collect::<Vec<T>>().into()
+    }
+    let values = [
+        column(messages, |message| message.id.uuid()),
+        column(messages, |message| message.tenant.uuid()),
+        column(messages, |message| message.session.uuid()),
+        column(messages, |message| message.recipient.contact.uuid()),
+        column(messages, |message| message.lane as i16),
+        column(messages, |message| message.template.clone()),
+        column(messages, |message| message.template_version.cast_signed()),
+        column(messages, |message| message.locale.clone()),
+        column(messages, |message| message.client_reference.clone()),
+        column(messages, |message| message.supersede.as_ref().map(|(key, _)| key.clone()).unwrap_or_default()),
+        column(messages, |message| message.supersede.as_ref().map_or(0, |(_, rank)| rank.cast_signed())),
+        column(messages, |message| message.content.clone()),
+        column(messages, |message| message.created_at),
+        column(messages, |message| message.schedule.unwrap_or(message.created_at)),
+        column(messages, |message| message.expires_at),
+        column(messages, |message| first_state(message) as i16),
+    ];
+    // One statement: the rows of a message appear in every table or in none, and the values travel once.
+    tx.run(
+        format!(
+            "WITH new AS (
+                SELECT * FROM UNNEST($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[], $5::smallint[], $6::text[], $7::int[], $8::text[],
+                    $9::text[], $10::text[], $11::int[], $12::bytea[], $13::timestamptz[], $14::timestamptz[], $15::timestamptz[], $16::smallint[])
+                AS n(id, tenant_id, session_id, contact_id, lane, template, template_version, locale, client_reference, supersede_key,
+                    supersede_rank, content, created_at, due_at, expires_at, state)
+             ), message AS (
+                INSERT INTO queue.messages (id, tenant_id, session_id, contact_id, lane, template, template_version, locale, client_reference,
+                    supersede_key, supersede_rank, content, created_at, due_at, expires_at)
+                SELECT id, tenant_id, session_id, contact_id, lane, template, template_version, locale, client_reference,
+                    nullif(supersede_key, ''), supersede_rank, content, created_at, due_at, expires_at FROM new
+             ), state AS (
+                INSERT INTO queue.message_state (message_id, tenant_id, state, attempt, failures, dead_letter, reason)
+                SELECT id, tenant_id, state, 0, 0, false, '' FROM new
+             ), ready AS (
+                INSERT INTO queue.ready (message_id, tenant_id, session_id, contact_id, lane, due_at, expires_at)
+                SELECT id, tenant_id, session_id, contact_id, lane, due_at, expires_at FROM new WHERE state = {queued}
+             )
+             INSERT INTO queue.scheduled (message_id, tenant_id, due_at) SELECT id, tenant_id, due_at FROM new WHERE state = {scheduled}",
+            queued = State::Queued as i16,
+            scheduled = State::Scheduled as i16,
+        ),
+        values,
+    )
+    .await?;
+    barid_db::append(tx, EVENTS, messages.iter().map(|message| accepted_event(message)).collect()).await
+}
+
+fn accepted_event(message: &NewMessage) -> NewEvent {
+    NewEvent {
+        id: message.event,
+        tenant: message.tenant,
+        entity: message.id.uuid(),
+        kind: first_state(message).name(),
+        at: message.created_at,
+        payload: Payload::Message(MessagePayload {
+            session_id: message.session.to_string(),
+            contact_id: ContactId::to_string(&message.recipient.contact),
+            template: message.template.clone(),
+            lane: message.lane.name().to_owned(),
+            attempt: 0,
+            reason: String::new(),
+            client_reference: message.client_reference.clone(),
+            accept_time: Some(timestamp(message.created_at)),
+        }),
+    }
+}
+
+/// Calls back what waits and has a later stage, whichever of the two came first.
+async fn supersede(store: &Store, tx: &Tx, messages: &[&NewMessage]) -> Result<HashSet<Uuid>, DbErr> {
+    let (mut tenants, mut keys) = (Vec::new(), Vec::new());
+    for message in messages {
+        if let Some((key, _)) = &message.supersede {
+            tenants.push(message.tenant.uuid());
+            keys.push(key.clone());
+        }
+    }
+    if keys.is_empty() {
+        return Ok(HashSet::new());
+    }
+    let rows = tx
+        .rows(
+            "SELECT DISTINCT m.id FROM UNNEST($1::uuid[], $2::text[]) AS k(tenant_id, supersede_key)
+             JOIN queue.messages m USING (tenant_id, supersede_key)
+             JOIN queue.message_state s ON s.message_id = m.id AND s.state IN (1, 2)
+             WHERE EXISTS (SELECT FROM queue.messages l JOIN queue.message_state ls ON ls.message_id = l.id
+                           WHERE l.tenant_id = m.tenant_id AND l.supersede_key = m.supersede_key AND l.supersede_rank > m.supersede_rank
+                           AND ls.state NOT IN (8, 9, 10))",
+            [tenants.into(), keys.into()],
+        )
+        .await?;
+    let late: Vec<Uuid> = rows.iter().map(|row| row.try_get_by_index(0)).collect::<Result<_, _>>()?;
+    let now = store.now();
+    let changes = late.iter().map(|id| Change { reason: "superseded".to_owned(), ..Change::new(MessageId::from_uuid(*id), Fact::Cancelled, now) });
+    apply::apply(store, tx, changes.collect()).await?;
+    Ok(late.into_iter().collect())
+}

@@ -1,0 +1,272 @@
+//! The one way in which messages change: facts go in, the state machine says where they lead, and every step becomes an event.
+
+use std::collections::{BTreeMap, HashMap};
+
+use barid_db::{NewEvent, Tx};
+use barid_domain::{ContactId, MessageId, SessionId, TenantId};
+use barid_proto::{
+    events::v1::{MessagePayload, event::Payload},
+    timestamp,
+};
+use chrono::{DateTime, Utc};
+use sea_orm::{DbErr, QueryResult};
+use uuid::Uuid;
+
+use super::{EVENTS, Store, accept::charge_day};
+use crate::{
+    lanes::Lane,
+    state::{self, Fact, Standing, State},
+};
+
+/// Something that happened to a message.
+#[derive(Clone, Debug)]
+pub(crate) struct Change {
+    pub message: MessageId,
+    pub fact: Fact,
+    pub at: DateTime<Utc>,
+    /// Why, as a code; empty when nothing went wrong.
+    pub reason: String,
+    /// When it is tried again, at the earliest.
+    pub not_before: Option<DateTime<Utc>>,
+}
+
+impl Change {
+    pub(crate) fn new(message: MessageId, fact: Fact, at: DateTime<Utc>) -> Self {
+        Self { message, fact, at, reason: String::new(), not_before: None }
+    }
+}
+
+/// A message as it stands after its changes.
+#[derive(Clone, Debug)]
+pub(crate) struct Standings {
+    pub before: Standing,
+    pub after: Standing,
+}
+
+struct Row {
+    tenant: TenantId,
+    session: SessionId,
+    contact: ContactId,
+    lane: Lane,
+    template: String,
+    client_reference: String,
+    created_at: DateTime<Utc>,
+    before: Standing,
+    after: Standing,
+    reason: String,
+    sent: Option<DateTime<Utc>>,
+    delivered: Option<DateTime<Utc>>,
+    read: Option<DateTime<Utc>>,
+    due: Option<DateTime<Utc>>,
+}
+
+/// Applies changes in their order; gives back the messages that were found. Locks their states in the order of their ids.
+pub(super) async fn apply(store: &Store, tx: &Tx, changes: Vec<Change>) -> Result<BTreeMap<MessageId, Standings>, DbErr> {
+    if changes.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let mut rows = lock(tx, changes.iter().map(|change| change.message.uuid()).collect()).await?;
+    let mut events = Vec::new();
+    for change in changes {
+        let Some(row) = rows.get_mut(&change.message) else { continue };
+        for step in state::follow(row.after, change.fact) {
+            take_step(row, step, &change);
+            events.push(event(store, change.message, row, step, &change));
+        }
+    }
+    let changed: BTreeMap<&MessageId, &Row> = rows.iter().filter(|(_, row)| row.before != row.after).collect();
+    if !changed.is_empty() {
+        write_states(tx, &changed).await?;
+        write_waiting(tx, &changed).await?;
+        write_dead_letters(tx, &changed, store.now()).await?;
+        barid_db::append(tx, EVENTS, events).await?;
+    }
+    Ok(rows.into_iter().map(|(id, row)| (id, Standings { before: row.before, after: row.after })).collect())
+}
+
+fn take_step(row: &mut Row, step: Standing, change: &Change) {
+    row.after = step;
+    row.reason.clone_from(&change.reason);
+    match step.state {
+        State::Sent => row.sent = row.sent.or(Some(change.at)),
+        State::Delivered => row.delivered = row.delivered.or(Some(change.at)),
+        State::Read => row.read = row.read.or(Some(change.at)),
+        State::Queued => {
+            let backoff = if matches!(change.fact, Fact::AttemptFailed { .. } | Fact::Rejected { .. }) {
+                chrono::TimeDelta::from_std(state::backoff(step.failures)).unwrap_or_default()
+            } else {
+                chrono::TimeDelta::zero()
+            };
+            row.due = Some(change.not_before.map_or(change.at + backoff, |earliest| earliest.max(change.at + backoff)));
+        }
+        _ => {}
+    }
+}
+
+fn event(store: &Store, message: MessageId, row: &Row, step: Standing, change: &Change) -> NewEvent {
+    NewEvent {
+        id: store.mint(),
+        tenant: row.tenant,
+        entity: message.uuid(),
+        kind: step.state.name(),
+        at: change.at,
+        payload: Payload::Message(MessagePayload {
+            session_id: row.session.to_string(),
+            contact_id: row.contact.to_string(),
+            template: row.template.clone(),
+            lane: lane(row, step).name().to_owned(),
+            attempt: step.attempt,
+            reason: change.reason.clone(),
+            client_reference: row.client_reference.clone(),
+            accept_time: Some(timestamp(row.created_at)),
+        }),
+    }
+}
+
+/// The lane of a message: RETRY once an attempt has failed.
+fn lane(row: &Row, standing: Standing) -> Lane {
+    if standing.failures > 0 { Lane::Retry } else { row.lane }
+}
+
+async fn lock(tx: &Tx, mut ids: Vec<Uuid>) -> Result<BTreeMap<MessageId, Row>, DbErr> {
+    ids.sort_unstable();
+    ids.dedup();
+    let rows = tx
+        .rows(
+            "SELECT s.message_id, m.tenant_id, m.session_id, m.contact_id, m.lane, m.template, m.client_reference, m.created_at,
+                    s.state, s.attempt, s.failures, s.dead_letter, s.reason, s.sent_at, s.delivered_at, s.read_at
+             FROM queue.message_state s JOIN queue.messages m ON m.id = s.message_id
+             WHERE s.message_id = ANY($1) ORDER BY s.message_id FOR UPDATE OF s",
+            [ids.into()],
+        )
+        .await?;
+    rows.iter().map(|row| Ok((MessageId::from_uuid(row.try_get_by_index(0)?), read(row)?))).collect()
+}
+
+fn read(row: &QueryResult) -> Result<Row, DbErr> {
+    let standing = Standing {
+        state: State::from_number(row.try_get_by_index(8)?).ok_or_else(|| DbErr::Type("unknown state".to_owned()))?,
+        attempt: row.try_get_by_index::<i32>(9)?.cast_unsigned(),
+        failures: row.try_get_by_index::<i32>(10)?.cast_unsigned(),
+        dead_letter: row.try_get_by_index(11)?,
+    };
+    Ok(Row {
+        tenant: TenantId::from_uuid(row.try_get_by_index(1)?),
+        session: SessionId::from_uuid(row.try_get_by_index(2)?),
+        contact: ContactId::from_uuid(row.try_get_by_index(3)?),
+        lane: Lane::from_number(row.try_get_by_index(4)?).unwrap_or(Lane::Batch),
+        template: row.try_get_by_index(5)?,
+        client_reference: row.try_get_by_index(6)?,
+        created_at: row.try_get_by_index(7)?,
+        before: standing,
+        after: standing,
+        reason: row.try_get_by_index(12)?,
+        sent: row.try_get_by_index(13)?,
+        delivered: row.try_get_by_index(14)?,
+        read: row.try_get_by_index(15)?,
+        due: None,
+    })
+}
+
+async fn write_states(tx: &Tx, changed: &BTreeMap<&MessageId, &Row>) -> Result<(), DbErr> {
+    let rows = || changed.values();
+    let values = [
+        changed.keys().map(|id| id.uuid()).collect::<Vec<_>>().into(),
+        rows().map(|row| row.after.state as i16).collect::<Vec<_>>().into(),
+        rows().map(|row| row.after.attempt.cast_signed()).collect::<Vec<_>>().into(),
+        rows().map(|row| row.after.failures.cast_signed()).collect::<Vec<_>>().into(),
+        rows().map(|row| row.after.dead_letter).collect::<Vec<_>>().into(),
+        rows().map(|row| row.reason.clone()).collect::<Vec<_>>().into(),
+        rows().map(|row| row.sent).collect::<Vec<_>>().into(),
+        rows().map(|row| row.delivered).collect::<Vec<_>>().into(),
+        rows().map(|row| row.read).collect::<Vec<_>>().into(),
+    ];
+    tx.run(
+        "UPDATE queue.message_state s
+         SET state = n.state, attempt = n.attempt, failures = n.failures, dead_letter = n.dead_letter, reason = n.reason,
+             sent_at = n.sent_at, delivered_at = n.delivered_at, read_at = n.read_at
+         FROM UNNEST($1::uuid[], $2::smallint[], $3::int[], $4::int[], $5::bool[], $6::text[], $7::timestamptz[], $8::timestamptz[],
+                     $9::timestamptz[]) AS n(id, state, attempt, failures, dead_letter, reason, sent_at, delivered_at, read_at)
+         WHERE s.message_id = n.id",
+        values,
+    )
+    .await?;
+    Ok(())
+}
+
+/// Moves messages between the tables of what waits.
+async fn write_waiting(tx: &Tx, changed: &BTreeMap<&MessageId, &Row>) -> Result<(), DbErr> {
+    let left = |state: State| -> Vec<Uuid> {
+        let gone = changed.iter().filter(|(_, row)| row.before.state == state && row.after.state != state);
+        gone.map(|(id, _)| id.uuid()).collect()
+    };
+    let scheduled = left(State::Scheduled);
+    if !scheduled.is_empty() {
+        tx.run("DELETE FROM queue.scheduled WHERE message_id = ANY($1)", [scheduled.into()]).await?;
+    }
+    let queued = left(State::Queued);
+    if !queued.is_empty() {
+        tx.run("DELETE FROM queue.ready WHERE message_id = ANY($1)", [queued.into()]).await?;
+    }
+    let (mut landed, mut unknown) = (left(State::Sending), left(State::Uncertain));
+    // What became uncertain still occupies its conversation, and is looked after by the same table.
+    landed.retain(|id| changed[&MessageId::from_uuid(*id)].after.state != State::Uncertain);
+    landed.append(&mut unknown);
+    if !landed.is_empty() {
+        tx.run("DELETE FROM queue.in_flight WHERE message_id = ANY($1)", [landed.into()]).await?;
+    }
+    let ready: Vec<(&&MessageId, &&Row)> = changed.iter().filter(|(_, row)| row.after.state == State::Queued).collect();
+    if ready.is_empty() {
+        return Ok(());
+    }
+    let values = [
+        ready.iter().map(|(id, _)| id.uuid()).collect::<Vec<_>>().into(),
+        ready.iter().map(|(_, row)| lane(row, row.after) as i16).collect::<Vec<_>>().into(),
+        ready.iter().map(|(_, row)| row.due.unwrap_or(row.created_at)).collect::<Vec<_>>().into(),
+    ];
+    tx.run(
+        "INSERT INTO queue.ready (message_id, tenant_id, session_id, contact_id, lane, due_at, expires_at)
+         SELECT m.id, m.tenant_id, m.session_id, m.contact_id, n.lane, n.due_at, greatest(m.expires_at, n.due_at)
+         FROM UNNEST($1::uuid[], $2::smallint[], $3::timestamptz[]) AS n(id, lane, due_at) JOIN queue.messages m USING (id)
+         ON CONFLICT (message_id) DO UPDATE SET lane = excluded.lane, due_at = excluded.due_at",
+        values,
+    )
+    .await?;
+    Ok(())
+}
+
+async fn write_dead_letters(tx: &Tx, changed: &BTreeMap<&MessageId, &Row>, now: DateTime<Utc>) -> Result<(), DbErr> {
+    let (mut dead, mut tenants, mut alive) = (Vec::new(), Vec::new(), Vec::new());
+    for (id, row) in changed {
+        if row.after.dead_letter {
+            dead.push(id.uuid());
+            tenants.push(row.tenant.uuid());
+        } else if row.before.dead_letter {
+            alive.push(id.uuid());
+        }
+    }
+    if !dead.is_empty() {
+        let insert = "INSERT INTO queue.dead_letters (message_id, tenant_id, at) SELECT *, $3 FROM UNNEST($1::uuid[], $2::uuid[]) ON CONFLICT DO NOTHING";
+        tx.run(insert, [dead.into(), tenants.into(), now.into()]).await?;
+    }
+    if !alive.is_empty() {
+        tx.run("DELETE FROM queue.dead_letters WHERE message_id = ANY($1)", [alive.into()]).await?;
+    }
+    Ok(())
+}
+
+/// Charges messages that became due to their tenants' days; gives back those that the quota refuses.
+pub(super) async fn charge_due(
+    tx: &Tx,
+    due: &BTreeMap<TenantId, Vec<MessageId>>,
+    days: &HashMap<TenantId, (chrono::NaiveDate, u32)>,
+) -> Result<Vec<MessageId>, DbErr> {
+    let mut refused = Vec::new();
+    for (tenant, messages) in due {
+        let Some((day, quota)) = days.get(tenant) else { continue };
+        let wanted = u32::try_from(messages.len()).unwrap_or(u32::MAX);
+        let granted = charge_day(tx, *tenant, *day, wanted, *quota).await?;
+        refused.extend(messages.iter().skip(granted as usize).copied());
+    }
+    Ok(refused)
+}

@@ -1,0 +1,215 @@
+//! Contacts and their aliases.
+
+use std::collections::{BTreeMap, HashMap};
+
+use barid_db::Tx;
+use barid_domain::{ContactId, Phone, TenantId};
+use barid_proto::queue::v1::AliasKind;
+use barid_vault::{Place, TenantKey};
+use chrono::{DateTime, Utc};
+use sea_orm::{DbErr, QueryResult};
+use uuid::Uuid;
+
+use super::{NewMessage, Store};
+use crate::Error;
+
+/// A person to write to.
+#[derive(Clone, Debug)]
+pub(crate) struct Recipient {
+    pub contact: ContactId,
+    pub names: BTreeMap<String, String>,
+    /// What is stored when the contact is new.
+    new: Option<NewAlias>,
+}
+
+#[derive(Clone, Debug)]
+struct NewAlias {
+    index: Vec<u8>,
+    value: Vec<u8>,
+}
+
+/// A contact with everything that is known.
+#[derive(Clone, Debug)]
+pub(crate) struct ContactRow {
+    pub id: ContactId,
+    pub names: BTreeMap<String, String>,
+    pub aliases: Vec<(AliasKind, String, DateTime<Utc>)>,
+    pub last_inbound_at: Option<DateTime<Utc>>,
+    pub created_at: DateTime<Utc>,
+}
+
+const PHONE: i16 = AliasKind::Phone as i16;
+
+impl Store {
+    /// The contacts of phone numbers, in order. New ones are made when a message to them is accepted.
+    pub(crate) async fn recipients(&self, tenant: TenantId, phones: Vec<Phone>) -> Result<Vec<Recipient>, Error> {
+        let key = self.vault.tenant(tenant.uuid()).await?;
+        let indexes: Vec<Vec<u8>> = phones.iter().map(|phone| key.blind_index("phone", phone.as_str()).to_vec()).collect();
+        let wanted = indexes.clone();
+        let rows = self
+            .db
+            .tenant
+            .transaction(tenant, move |tx| async move {
+                tx.rows(
+                    "SELECT a.blind_index, c.id, c.names FROM queue.contact_aliases a JOIN queue.contacts c ON c.id = a.contact_id
+                     WHERE a.tenant_id = $1 AND a.kind = $2 AND a.blind_index = ANY($3)",
+                    [tenant.uuid().into(), PHONE.into(), wanted.into()],
+                )
+                .await
+            })
+            .await?;
+        let mut known: HashMap<Vec<u8>, Recipient> = HashMap::new();
+        for row in &rows {
+            let contact = ContactId::from_uuid(row.try_get_by_index(1)?);
+            let names = open_names(&key, tenant, contact, row.try_get_by_index(2)?)?;
+            known.insert(row.try_get_by_index(0)?, Recipient { contact, names, new: None });
+        }
+        let recipients = phones.iter().zip(indexes).map(|(phone, index)| {
+            let make = || {
+                let contact: ContactId = self.mint();
+                let value = key.seal(alias_place(tenant, contact), phone.as_str().as_bytes());
+                Recipient { contact, names: BTreeMap::new(), new: Some(NewAlias { index: index.clone(), value }) }
+            };
+            known.entry(index.clone()).or_insert_with(make).clone()
+        });
+        Ok(recipients.collect())
+    }
+
+    /// Creates or changes the contact of a number.
+    pub(crate) async fn upsert_contact(&self, tenant: TenantId, phone: Phone, names: BTreeMap<String, String>) -> Result<ContactRow, Error> {
+        let key = self.vault.tenant(tenant.uuid()).await?;
+        let fresh: ContactId = self.mint();
+        let index = key.blind_index("phone", phone.as_str()).to_vec();
+        let value = key.seal(alias_place(tenant, fresh), phone.as_str().as_bytes());
+        let now = self.now();
+        let upsert = move |tx: Tx| async move {
+            insert(&tx, tenant, fresh, index.clone(), value, now).await?;
+            let row = find(&tx, tenant, &index).await?.ok_or_else(|| Error::not_found("contact", "this number"))?;
+            let contact = ContactId::from_uuid(row.try_get_by_index(0)?);
+            let lock = tx.row("SELECT names FROM queue.contacts WHERE id = $1 FOR UPDATE", [contact.uuid().into()]).await?;
+            let sealed = lock.map(|row| row.try_get_by_index::<Option<Vec<u8>>>(0)).transpose()?.flatten();
+            let mut merged = open_names(&key, tenant, contact, sealed)?;
+            for (language, name) in names {
+                if name.is_empty() {
+                    merged.remove(&language);
+                } else {
+                    merged.insert(language, name);
+                }
+            }
+            let json = serde_json::to_vec(&merged).unwrap_or_default();
+            let sealed = key.seal(names_place(tenant, contact), &json);
+            tx.run("UPDATE queue.contacts SET names = $2 WHERE id = $1", [contact.uuid().into(), sealed.into()]).await?;
+            load(&tx, &key, tenant, contact).await
+        };
+        self.db.tenant.transaction(tenant, upsert).await
+    }
+
+    /// The contact of a number.
+    pub(crate) async fn contact(&self, tenant: TenantId, phone: Phone) -> Result<Option<ContactRow>, Error> {
+        let key = self.vault.tenant(tenant.uuid()).await?;
+        let index = key.blind_index("phone", phone.as_str()).to_vec();
+        let read = move |tx: Tx| async move {
+            match find(&tx, tenant, &index).await? {
+                Some(row) => load(&tx, &key, tenant, ContactId::from_uuid(row.try_get_by_index(0)?)).await.map(Some),
+                None => Ok(None),
+            }
+        };
+        self.db.tenant.transaction(tenant, read).await
+    }
+
+    /// Contacts of a tenant, oldest first.
+    pub(crate) async fn contacts(&self, tenant: TenantId, after: Option<ContactId>, limit: u64) -> Result<Vec<ContactRow>, Error> {
+        let key = self.vault.tenant(tenant.uuid()).await?;
+        let read = move |tx: Tx| async move {
+            let after = after.map_or(Uuid::nil(), ContactId::uuid);
+            let ids = "SELECT id FROM queue.contacts WHERE tenant_id = $1 AND id > $2 ORDER BY id LIMIT $3";
+            let rows = tx.rows(ids, [tenant.uuid().into(), after.into(), limit.cast_signed().into()]).await?;
+            let mut contacts = Vec::with_capacity(rows.len());
+            for row in rows {
+                contacts.push(load(&tx, &key, tenant, ContactId::from_uuid(row.try_get_by_index(0)?)).await?);
+            }
+            Ok(contacts)
+        };
+        self.db.tenant.transaction(tenant, read).await
+    }
+}
+
+/// Stores the contacts of messages that are new. Where another call stored the same number first, the message takes that contact.
+pub(super) async fn settle(tx: &Tx, messages: impl Iterator<Item = &mut NewMessage>) -> Result<(), DbErr> {
+    // In the order of the index, so that two commits cannot wait for each other.
+    let mut new: BTreeMap<(Uuid, Vec<u8>), Vec<&mut NewMessage>> = BTreeMap::new();
+    for message in messages {
+        if let Some(alias) = &message.recipient.new {
+            new.entry((message.tenant.uuid(), alias.index.clone())).or_default().push(message);
+        }
+    }
+    for ((tenant, index), messages) in new {
+        let Some(first) = messages.first() else { continue };
+        let Some(alias) = first.recipient.new.clone() else { continue };
+        let tenant = TenantId::from_uuid(tenant);
+        let mut contact = first.recipient.contact;
+        if !insert(tx, tenant, contact, index.clone(), alias.value, first.created_at).await?
+            && let Some(row) = find(tx, tenant, &index).await?
+        {
+            contact = ContactId::from_uuid(row.try_get_by_index(0)?);
+        }
+        for message in messages {
+            message.recipient.contact = contact;
+        }
+    }
+    Ok(())
+}
+
+/// Stores a contact with its number; `false` when the number has one.
+async fn insert(tx: &Tx, tenant: TenantId, contact: ContactId, index: Vec<u8>, value: Vec<u8>, now: DateTime<Utc>) -> Result<bool, DbErr> {
+    let inserted = tx
+        .run(
+            "WITH alias AS (
+                INSERT INTO queue.contact_aliases (tenant_id, kind, blind_index, contact_id, value, learnt_at)
+                VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING RETURNING contact_id
+             )
+             INSERT INTO queue.contacts (id, tenant_id, created_at) SELECT contact_id, $1, $6 FROM alias",
+            [tenant.uuid().into(), PHONE.into(), index.into(), contact.uuid().into(), value.into(), now.into()],
+        )
+        .await?;
+    Ok(inserted == 1)
+}
+
+async fn find(tx: &Tx, tenant: TenantId, index: &[u8]) -> Result<Option<QueryResult>, DbErr> {
+    let sql = "SELECT contact_id FROM queue.contact_aliases WHERE tenant_id = $1 AND kind = $2 AND blind_index = $3";
+    tx.row(sql, [tenant.uuid().into(), PHONE.into(), index.to_vec().into()]).await
+}
+
+async fn load(tx: &Tx, key: &TenantKey, tenant: TenantId, contact: ContactId) -> Result<ContactRow, Error> {
+    let sql = "SELECT names, created_at, (SELECT max(last_inbound_at) FROM queue.windows w WHERE w.contact_id = c.id)
+               FROM queue.contacts c WHERE id = $1";
+    let row = tx.row(sql, [contact.uuid().into()]).await?.ok_or_else(|| Error::not_found("contact", contact))?;
+    let aliases = "SELECT kind, value, learnt_at FROM queue.contact_aliases WHERE contact_id = $1 ORDER BY learnt_at, kind";
+    let mut known = Vec::new();
+    for row in tx.rows(aliases, [contact.uuid().into()]).await? {
+        let kind = AliasKind::try_from(i32::from(row.try_get_by_index::<i16>(0)?)).unwrap_or(AliasKind::Unspecified);
+        let value = key.open(alias_place(tenant, contact), &row.try_get_by_index::<Vec<u8>>(1)?)?;
+        known.push((kind, String::from_utf8_lossy(&value).into_owned(), row.try_get_by_index(2)?));
+    }
+    Ok(ContactRow {
+        id: contact,
+        names: open_names(key, tenant, contact, row.try_get_by_index(0)?)?,
+        aliases: known,
+        last_inbound_at: row.try_get_by_index(2)?,
+        created_at: row.try_get_by_index(1)?,
+    })
+}
+
+fn open_names(key: &TenantKey, tenant: TenantId, contact: ContactId, sealed: Option<Vec<u8>>) -> Result<BTreeMap<String, String>, Error> {
+    let Some(sealed) = sealed else { return Ok(BTreeMap::new()) };
+    let json = key.open(names_place(tenant, contact), &sealed)?;
+    serde_json::from_slice(&json).map_err(|_| barid_vault::Error::Sealed.into())
+}
+
+fn alias_place(tenant: TenantId, contact: ContactId) -> Place {
+    Place { tenant: tenant.uuid(), column: "queue.contact_aliases.value", row: contact.uuid() }
+}
+
+fn names_place(tenant: TenantId, contact: ContactId) -> Place {
+    Place { tenant: tenant.uuid(), column: "queue.contacts.names", row: contact.uuid() }
+}

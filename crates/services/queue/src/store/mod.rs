@@ -1,0 +1,71 @@
+//! The ledger's tables.
+
+mod accept;
+mod apply;
+mod claim;
+mod committer;
+mod contacts;
+mod demand;
+mod messages;
+mod overview;
+mod receipts;
+mod sweep;
+
+use std::sync::Arc;
+
+use barid_bus::Bus;
+use barid_db::{Db, OutboxTable};
+use barid_domain::{Clock, MessageId, Minter};
+use barid_vault::Vault;
+use tokio::sync::Notify;
+
+pub use sea_orm::DbErr;
+
+pub(crate) use accept::{Accepted, Known, NewMessage};
+pub(crate) use apply::Change;
+pub(crate) use claim::{Claimed, SessionClaim};
+pub(crate) use committer::Committer;
+pub(crate) use contacts::{ContactRow, Recipient};
+pub(crate) use messages::Filter;
+pub(crate) use demand::Demand;
+pub(crate) use receipts::{NewInbound, NewOutcome, NewReceipt, ReceiptKind};
+
+/// The messages' event table.
+pub(crate) const EVENTS: OutboxTable =
+    OutboxTable { table: "queue.message_events", entity: "message", entity_id: |uuid| MessageId::from_uuid(uuid).to_string() };
+
+#[derive(Clone)]
+pub(crate) struct Store {
+    pub db: Db,
+    vault: Vault,
+    ids: Arc<Minter>,
+    clock: Arc<dyn Clock>,
+    bus: Bus,
+    told: Arc<Notify>,
+}
+
+impl Store {
+    pub(crate) fn new(db: Db, vault: Vault, ids: Arc<Minter>, clock: Arc<dyn Clock>, bus: Bus, told: Arc<Notify>) -> Self {
+        Self { db, vault, ids, clock, bus, told }
+    }
+
+    pub(crate) fn mint<K>(&self) -> barid_domain::Id<K> {
+        self.ids.mint()
+    }
+
+    pub(crate) fn now(&self) -> chrono::DateTime<chrono::Utc> {
+        self.clock.now()
+    }
+
+    pub(crate) fn vault(&self) -> &Vault {
+        &self.vault
+    }
+
+    /// After a commit: events are there to be told, and when `waiting`, messages to be sent.
+    async fn committed(&self, waiting: bool) {
+        self.told.notify_one();
+        if waiting {
+            self.bus.notify("demand", Default::default()).await;
+        }
+    }
+}

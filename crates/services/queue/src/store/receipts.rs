@@ -1,0 +1,240 @@
+//! What WhatsApp says of messages and of customers. Facts: they count whoever tells them, in whatever order.
+
+use std::collections::HashMap;
+
+use barid_db::Tx;
+use barid_domain::{MessageId, Phone, SessionId, TenantId};
+use barid_proto::queue::v1::AliasKind;
+use barid_vault::Place;
+use chrono::{DateTime, Utc};
+use sea_orm::DbErr;
+use uuid::Uuid;
+
+use super::{Change, Store, apply};
+use crate::{Error, state::Fact};
+
+/// What a receipt tells. The numbers are those of the API and of the ledger.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ReceiptKind {
+    Sent = 1,
+    Delivered = 2,
+    Read = 3,
+    Failed = 4,
+}
+
+impl ReceiptKind {
+    pub(crate) fn from_number(number: i32) -> Option<Self> {
+        [Self::Sent, Self::Delivered, Self::Read, Self::Failed].into_iter().find(|kind| *kind as i32 == number)
+    }
+
+    fn fact(self, retry: bool) -> Fact {
+        match self {
+            Self::Sent => Fact::Sent,
+            Self::Delivered => Fact::Delivered,
+            Self::Read => Fact::Read,
+            Self::Failed => Fact::Rejected { retry },
+        }
+    }
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct NewReceipt {
+    pub session: SessionId,
+    pub provider_id: String,
+    /// Our id, when WhatsApp echoed it.
+    pub message: Option<MessageId>,
+    pub kind: ReceiptKind,
+    pub reason: String,
+    pub retry: bool,
+    pub at: DateTime<Utc>,
+}
+
+/// A customer wrote.
+#[derive(Clone, Debug)]
+pub(crate) struct NewInbound {
+    pub tenant: TenantId,
+    pub session: SessionId,
+    pub from: Phone,
+    pub business_scoped_id: String,
+    pub at: DateTime<Utc>,
+}
+
+/// What an owner reports of an attempt.
+#[derive(Clone, Debug)]
+pub(crate) struct NewOutcome {
+    pub change: Change,
+    /// WhatsApp's id, when it was acknowledged.
+    pub provider_id: Option<String>,
+}
+
+impl Store {
+    /// Writes what owners report; says how many messages changed.
+    pub(crate) async fn report_outcomes(&self, outcomes: Vec<NewOutcome>) -> Result<u32, Error> {
+        let store = self.clone();
+        let report = move |tx: Tx| async move {
+            let mut changes = Vec::with_capacity(outcomes.len());
+            let mut acknowledged = Vec::new();
+            for outcome in outcomes {
+                acknowledged.extend(outcome.provider_id.map(|provider_id| (outcome.change.message, provider_id)));
+                changes.push(outcome.change);
+            }
+            changes.extend(remember_provider_ids(&tx, acknowledged).await?);
+            count(apply::apply(&store, &tx, changes).await?)
+        };
+        let applied = self.db.engine.transaction("outcomes", report).await?;
+        self.committed(applied > 0).await;
+        Ok(applied)
+    }
+
+    /// Writes receipts; says how many messages changed, and how many receipts wait for their message to be known.
+    pub(crate) async fn report_receipts(&self, receipts: Vec<NewReceipt>) -> Result<(u32, u32), Error> {
+        let store = self.clone();
+        let now = self.now();
+        let report = move |tx: Tx| async move {
+            let known = known_messages(&tx, &receipts).await?;
+            let (mut changes, mut parked) = (Vec::new(), Vec::new());
+            for receipt in receipts {
+                // What WhatsApp echoed is believed only for a message of the session that it came through.
+                match known.get(&(receipt.session.uuid(), receipt.provider_id.clone())) {
+                    Some(message) => changes.push(change(MessageId::from_uuid(*message), &receipt)),
+                    None => parked.push(receipt),
+                }
+            }
+            park(&tx, &parked, now).await?;
+            Ok::<_, Error>((count(apply::apply(&store, &tx, changes).await?)?, u32::try_from(parked.len()).unwrap_or(u32::MAX)))
+        };
+        let (applied, parked) = self.db.engine.transaction("receipts", report).await?;
+        self.committed(false).await;
+        Ok((applied, parked))
+    }
+
+    /// Opens the windows of customers who wrote, and learns who they are.
+    pub(crate) async fn report_inbound(&self, inbound: Vec<NewInbound>) -> Result<(), Error> {
+        for message in inbound {
+            let contact = self.upsert_contact(message.tenant, message.from.clone(), Default::default()).await?.id;
+            let key = self.vault().tenant(message.tenant.uuid()).await?;
+            let open = move |tx: Tx| async move {
+                tx.run(
+                    "INSERT INTO queue.windows AS w (session_id, contact_id, tenant_id, last_inbound_at) VALUES ($1, $2, $3, $4)
+                     ON CONFLICT (session_id, contact_id) DO UPDATE SET last_inbound_at = greatest(w.last_inbound_at, $4)",
+                    [message.session.uuid().into(), contact.uuid().into(), message.tenant.uuid().into(), message.at.into()],
+                )
+                .await?;
+                if !message.business_scoped_id.is_empty() {
+                    let place = Place { tenant: message.tenant.uuid(), column: "queue.contact_aliases.value", row: contact.uuid() };
+                    let index = key.blind_index("business_scoped", &message.business_scoped_id).to_vec();
+                    let value = key.seal(place, message.business_scoped_id.as_bytes());
+                    tx.run(
+                        "INSERT INTO queue.contact_aliases (tenant_id, kind, blind_index, contact_id, value, learnt_at)
+                         VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING",
+                        [
+                            message.tenant.uuid().into(),
+                            (AliasKind::BusinessScoped as i16).into(),
+                            index.into(),
+                            contact.uuid().into(),
+                            value.into(),
+                            message.at.into(),
+                        ],
+                    )
+                    .await?;
+                }
+                Ok::<_, Error>(())
+            };
+            self.db.tenant.transaction(message.tenant, open).await?;
+        }
+        Ok(())
+    }
+}
+
+fn change(message: MessageId, receipt: &NewReceipt) -> Change {
+    Change { reason: receipt.reason.clone(), ..Change::new(message, receipt.kind.fact(receipt.retry), receipt.at) }
+}
+
+fn count(standings: std::collections::BTreeMap<MessageId, apply::Standings>) -> Result<u32, Error> {
+    let changed = standings.values().filter(|standing| standing.before != standing.after).count();
+    Ok(u32::try_from(changed).unwrap_or(u32::MAX))
+}
+
+/// Remembers WhatsApp's ids of messages; gives back the changes that receipts parked for them now make.
+async fn remember_provider_ids(tx: &Tx, acknowledged: Vec<(MessageId, String)>) -> Result<Vec<Change>, DbErr> {
+    if acknowledged.is_empty() {
+        return Ok(Vec::new());
+    }
+    let (ids, provider_ids): (Vec<Uuid>, Vec<String>) = acknowledged.into_iter().map(|(id, provider_id)| (id.uuid(), provider_id)).unzip();
+    tx.run(
+        "INSERT INTO queue.provider_ids (session_id, provider_id, message_id, tenant_id)
+         SELECT m.session_id, n.provider_id, m.id, m.tenant_id FROM UNNEST($1::uuid[], $2::text[]) AS n(id, provider_id)
+         JOIN queue.messages m USING (id) ON CONFLICT DO NOTHING",
+        [ids.clone().into(), provider_ids.clone().into()],
+    )
+    .await?;
+    let rows = tx
+        .rows(
+            "DELETE FROM queue.parked_receipts p USING UNNEST($1::uuid[], $2::text[]) AS n(id, provider_id), queue.messages m
+             WHERE m.id = n.id AND p.session_id = m.session_id AND p.provider_id = n.provider_id
+             RETURNING m.id, p.kind, p.reason, p.retry, p.at",
+            [ids.into(), provider_ids.into()],
+        )
+        .await?;
+    let mut changes = Vec::new();
+    for row in rows {
+        let Some(kind) = ReceiptKind::from_number(row.try_get_by_index::<i16>(1)?.into()) else { continue };
+        let fact = kind.fact(row.try_get_by_index(3)?);
+        let change = Change::new(MessageId::from_uuid(row.try_get_by_index(0)?), fact, row.try_get_by_index(4)?);
+        changes.push(Change { reason: row.try_get_by_index(2)?, ..change });
+    }
+    Ok(changes)
+}
+
+/// The messages of receipts, by session and WhatsApp's id. An echoed id is remembered on the way: it proves the message was taken.
+async fn known_messages(tx: &Tx, receipts: &[NewReceipt]) -> Result<HashMap<(Uuid, String), Uuid>, DbErr> {
+    let echoed: Vec<&NewReceipt> = receipts.iter().filter(|receipt| receipt.message.is_some()).collect();
+    if !echoed.is_empty() {
+        tx.run(
+            "INSERT INTO queue.provider_ids (session_id, provider_id, message_id, tenant_id)
+             SELECT DISTINCT m.session_id, n.provider_id, m.id, m.tenant_id
+             FROM UNNEST($1::uuid[], $2::text[], $3::uuid[]) AS n(session_id, provider_id, id)
+             JOIN queue.messages m USING (id, session_id) ORDER BY 1, 2 ON CONFLICT DO NOTHING",
+            [
+                echoed.iter().map(|receipt| receipt.session.uuid()).collect::<Vec<_>>().into(),
+                echoed.iter().map(|receipt| receipt.provider_id.clone()).collect::<Vec<_>>().into(),
+                echoed.iter().filter_map(|receipt| receipt.message.map(MessageId::uuid)).collect::<Vec<_>>().into(),
+            ],
+        )
+        .await?;
+    }
+    let rows = tx
+        .rows(
+            "SELECT p.session_id, p.provider_id, p.message_id FROM queue.provider_ids p
+             JOIN UNNEST($1::uuid[], $2::text[]) AS n(session_id, provider_id) USING (session_id, provider_id)",
+            [
+                receipts.iter().map(|receipt| receipt.session.uuid()).collect::<Vec<_>>().into(),
+                receipts.iter().map(|receipt| receipt.provider_id.clone()).collect::<Vec<_>>().into(),
+            ],
+        )
+        .await?;
+    rows.iter().map(|row| Ok(((row.try_get_by_index(0)?, row.try_get_by_index(1)?), row.try_get_by_index(2)?))).collect()
+}
+
+async fn park(tx: &Tx, receipts: &[NewReceipt], now: DateTime<Utc>) -> Result<(), DbErr> {
+    if receipts.is_empty() {
+        return Ok(());
+    }
+    let values = [
+        receipts.iter().map(|receipt| receipt.session.uuid()).collect::<Vec<_>>().into(),
+        receipts.iter().map(|receipt| receipt.provider_id.clone()).collect::<Vec<_>>().into(),
+        receipts.iter().map(|receipt| receipt.kind as i16).collect::<Vec<_>>().into(),
+        receipts.iter().map(|receipt| receipt.reason.clone()).collect::<Vec<_>>().into(),
+        receipts.iter().map(|receipt| receipt.retry).collect::<Vec<_>>().into(),
+        receipts.iter().map(|receipt| receipt.at).collect::<Vec<_>>().into(),
+        now.into(),
+    ];
+    tx.run(
+        "INSERT INTO queue.parked_receipts (session_id, provider_id, kind, reason, retry, at, parked_at)
+         SELECT n.*, $7 FROM UNNEST($1::uuid[], $2::text[], $3::smallint[], $4::text[], $5::bool[], $6::timestamptz[]) AS n
+         ON CONFLICT DO NOTHING",
+        values,
+    )
+    .await?;
+    Ok(())
+}

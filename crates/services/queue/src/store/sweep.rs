@@ -1,0 +1,145 @@
+//! What time does to messages: they become due, expire, are given up; keys and parked receipts are forgotten.
+
+use std::collections::{BTreeMap, HashMap};
+
+use barid_db::Tx;
+use barid_domain::{MessageId, SessionId, TenantId};
+use chrono::{NaiveDate, TimeDelta};
+use sea_orm::{DbErr, QueryResult};
+use uuid::Uuid;
+
+use super::{Change, Store, apply};
+use crate::{Error, state::Fact};
+
+/// Messages in one turn.
+const TURN: i64 = 500;
+/// How long idempotency keys are kept.
+const KEYS_KEPT: TimeDelta = TimeDelta::days(7);
+/// How long receipts of unknown messages are kept.
+const PARKED_KEPT: TimeDelta = TimeDelta::days(7);
+
+impl Store {
+    /// Tenants with scheduled messages whose time has come.
+    pub(crate) async fn due_tenants(&self) -> Result<Vec<TenantId>, Error> {
+        let now = self.now();
+        let read = move |tx: Tx| async move {
+            let rows = tx.rows("SELECT DISTINCT tenant_id FROM queue.scheduled WHERE due_at <= $1 LIMIT $2", [now.into(), TURN.into()]).await?;
+            rows.iter().map(|row| Ok(TenantId::from_uuid(row.try_get_by_index(0)?))).collect()
+        };
+        self.db.engine.transaction("due tenants", read).await
+    }
+
+    /// Queues scheduled messages that are due, as far as their tenants' quotas go; says how many there were.
+    pub(crate) async fn queue_due(&self, days: HashMap<TenantId, (NaiveDate, u32)>) -> Result<usize, Error> {
+        let (store, now) = (self.clone(), self.now());
+        let work = move |tx: Tx| async move {
+            let tenants: Vec<Uuid> = days.keys().map(|tenant| tenant.uuid()).collect();
+            let sql = "SELECT message_id, tenant_id FROM queue.scheduled WHERE due_at <= $1 AND tenant_id = ANY($2)
+                       ORDER BY due_at LIMIT $3 FOR UPDATE SKIP LOCKED";
+            let mut due: BTreeMap<TenantId, Vec<MessageId>> = BTreeMap::new();
+            let rows = tx.rows(sql, [now.into(), tenants.into(), TURN.into()]).await?;
+            for row in &rows {
+                due.entry(TenantId::from_uuid(row.try_get_by_index(1)?)).or_default().push(MessageId::from_uuid(row.try_get_by_index(0)?));
+            }
+            let refused = apply::charge_due(&tx, &due, &days).await?;
+            let changes = due.values().flatten().map(|message| {
+                if refused.contains(message) {
+                    Change { reason: "quota_exceeded".to_owned(), ..Change::new(*message, Fact::GivenUp, now) }
+                } else {
+                    Change::new(*message, Fact::Due, now)
+                }
+            });
+            apply::apply(&store, &tx, changes.collect()).await?;
+            Ok::<_, Error>(rows.len())
+        };
+        let queued = self.db.engine.transaction("due", work).await?;
+        if queued > 0 {
+            self.committed(true).await;
+        }
+        Ok(queued)
+    }
+
+    /// Ends what was not sent in time.
+    pub(crate) async fn expire(&self) -> Result<usize, Error> {
+        let now = self.now();
+        let late = "SELECT message_id FROM queue.ready WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2 FOR UPDATE SKIP LOCKED";
+        self.sweep("expire", late, vec![now.into(), TURN.into()], Fact::Expired, "expired").await
+    }
+
+    /// What was claimed long ago without an outcome may be on the wire: it becomes uncertain.
+    pub(crate) async fn doubt(&self, older_than: TimeDelta) -> Result<usize, Error> {
+        let (store, now) = (self.clone(), self.now());
+        let work = move |tx: Tx| async move {
+            let sql = "SELECT f.message_id, s.attempt FROM queue.in_flight f JOIN queue.message_state s USING (message_id)
+                       WHERE f.claimed_at <= $1 AND s.state = 3 ORDER BY f.message_id LIMIT $2";
+            let rows = tx.rows(sql, [(now - older_than).into(), TURN.into()]).await?;
+            let changes = rows.iter().map(|row| {
+                let (message, attempt) = (MessageId::from_uuid(row.try_get_by_index(0)?), row.try_get_by_index::<i32>(1)?.cast_unsigned());
+                Ok(Change { reason: "owner_lost".to_owned(), ..Change::new(message, Fact::Uncertain { attempt }, now) })
+            });
+            let changes: Vec<Change> = changes.collect::<Result<_, DbErr>>()?;
+            let count = changes.len();
+            apply::apply(&store, &tx, changes).await?;
+            Ok::<_, Error>(count)
+        };
+        let doubted = self.db.engine.transaction("doubt", work).await?;
+        if doubted > 0 {
+            self.committed(false).await;
+        }
+        Ok(doubted)
+    }
+
+    /// Gives up what stayed uncertain. It is not sent twice by itself.
+    pub(crate) async fn give_up(&self, older_than: TimeDelta) -> Result<usize, Error> {
+        let now = self.now();
+        let late = "SELECT f.message_id FROM queue.in_flight f JOIN queue.message_state s USING (message_id)
+                    WHERE f.claimed_at <= $1 AND s.state = 4 ORDER BY f.message_id LIMIT $2";
+        self.sweep("give up", late, vec![(now - older_than).into(), TURN.into()], Fact::GivenUp, "outcome_unknown").await
+    }
+
+    /// Forgets keys and parked receipts that are older than they are kept.
+    pub(crate) async fn forget(&self) -> Result<(), Error> {
+        let now = self.now();
+        let work = move |tx: Tx| async move {
+            let keys = "DELETE FROM queue.idempotency_keys WHERE (tenant_id, key) IN
+                        (SELECT tenant_id, key FROM queue.idempotency_keys WHERE created_at < $1 LIMIT 5000)";
+            tx.run(keys, [(now - KEYS_KEPT).into()]).await?;
+            tx.run("DELETE FROM queue.parked_receipts WHERE parked_at < $1", [(now - PARKED_KEPT).into()]).await?;
+            Ok::<_, Error>(())
+        };
+        self.db.engine.transaction("forget", work).await
+    }
+
+    /// Ends everything that waits for sessions that are gone, inside the transaction of who noticed.
+    pub(crate) async fn fail_sessions(&self, tx: &Tx, sessions: Vec<SessionId>) -> Result<(), DbErr> {
+        if sessions.is_empty() {
+            return Ok(());
+        }
+        let now = self.now();
+        let ids: Vec<Uuid> = sessions.into_iter().map(SessionId::uuid).collect();
+        let sql = "SELECT message_id FROM queue.ready WHERE session_id = ANY($1)
+                   UNION ALL SELECT s.message_id FROM queue.scheduled s JOIN queue.messages m ON m.id = s.message_id WHERE m.session_id = ANY($1)";
+        let changes = tx.rows(sql, [ids.into()]).await?.iter().map(|row| ended(row, Fact::GivenUp, "session_deleted", now)).collect::<Result<_, _>>()?;
+        apply::apply(self, tx, changes).await?;
+        Ok(())
+    }
+
+    async fn sweep(&self, job: &'static str, sql: &'static str, values: Vec<sea_orm::Value>, fact: Fact, reason: &'static str) -> Result<usize, Error> {
+        let (store, now) = (self.clone(), self.now());
+        let work = move |tx: Tx| async move {
+            let changes = tx.rows(sql, values).await?.iter().map(|row| ended(row, fact, reason, now)).collect::<Result<Vec<_>, _>>()?;
+            let count = changes.len();
+            apply::apply(&store, &tx, changes).await?;
+            Ok::<_, Error>(count)
+        };
+        let swept = self.db.engine.transaction(job, work).await?;
+        if swept > 0 {
+            self.committed(false).await;
+        }
+        Ok(swept)
+    }
+}
+
+fn ended(row: &QueryResult, fact: Fact, reason: &str, now: chrono::DateTime<chrono::Utc>) -> Result<Change, DbErr> {
+    Ok(Change { reason: reason.to_owned(), ..Change::new(MessageId::from_uuid(row.try_get_by_index(0)?), fact, now) })
+}

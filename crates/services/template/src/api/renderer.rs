@@ -1,0 +1,83 @@
+//! `RendererService`.
+
+use std::{
+    collections::{HashMap, hash_map::Entry as Slot},
+    sync::Arc,
+};
+
+use barid_domain::TenantId;
+use barid_proto::{
+    fault, ids,
+    template::v1::{
+        RenderFailure, RenderItem, RenderMessagesRequest, RenderMessagesResponse, RenderOutcome, render_outcome::Outcome,
+        renderer_service_server::RendererService,
+    },
+};
+use tonic::{Code, Request, Response, Status};
+
+use super::{State, fill};
+use crate::{
+    catalog::Entry,
+    convert,
+    render::{Locale, Tenant},
+};
+
+/// What an item is rendered with: its locale and template, or why there is none.
+type Found = Result<(Locale, Arc<Entry>), RenderFailure>;
+
+#[tonic::async_trait]
+impl RendererService for State {
+    async fn render_messages(&self, request: Request<RenderMessagesRequest>) -> Result<Response<RenderMessagesResponse>, Status> {
+        let RenderMessagesRequest { tenant_id, items } = request.into_inner();
+        let id: TenantId = ids::argument("tenantId", &tenant_id)?;
+        let tenant = self.tenants.get(id).await?;
+        // A bulk of messages mostly has one template and locale.
+        let mut found: HashMap<(String, String), Found> = HashMap::new();
+        for item in &items {
+            if let Slot::Vacant(slot) = found.entry((item.template.clone(), item.locale.clone())) {
+                slot.insert(self.find(id, &tenant, item).await?);
+            }
+        }
+        // Hundreds of messages take tens of milliseconds of processor.
+        let work = move || items.into_iter().map(|item| RenderOutcome { outcome: Some(outcome(item, &found, &tenant)) }).collect();
+        let outcomes = tokio::task::spawn_blocking(work).await.map_err(|error| {
+            tracing::error!(%error, "rendering ended early");
+            fault(Code::Internal, "INTERNAL", "something went wrong inside; the operators can see what")
+        })?;
+        Ok(Response::new(RenderMessagesResponse { outcomes }))
+    }
+}
+
+impl State {
+    async fn find(&self, id: TenantId, tenant: &Tenant, item: &RenderItem) -> Result<Found, Status> {
+        let wanted = if item.locale.is_empty() { Ok(tenant.locale.clone()) } else { item.locale.parse::<Locale>() };
+        let wanted = match wanted {
+            Ok(wanted) => wanted,
+            Err(error) => return Ok(Err(failure("locale", "template_not_found", error.to_string()))),
+        };
+        Ok(match self.catalog.find(id, &item.template, &wanted).await? {
+            Some(entry) => Ok((wanted, entry)),
+            None => {
+                let name: String = item.template.chars().take(64).collect();
+                let description = format!("there is no template `{name}` in {wanted}; create it, or name one of those that are listed");
+                Err(failure("template", "template_not_found", description))
+            }
+        })
+    }
+}
+
+fn outcome(item: RenderItem, found: &HashMap<(String, String), Found>, tenant: &Arc<Tenant>) -> Outcome {
+    let (wanted, entry) = match found.get(&(item.template, item.locale)) {
+        Some(Ok(found)) => found,
+        Some(Err(failure)) => return Outcome::Failure(failure.clone()),
+        None => return Outcome::Failure(failure("template", "template_not_found", "there is no such template".to_owned())),
+    };
+    match fill(entry, tenant, wanted, item.contact_names, convert::variables(item.variables)) {
+        Ok(rendering) => Outcome::Rendering(rendering),
+        Err(error) => Outcome::Failure(failure(&error.field(), error.reason(), error.to_string())),
+    }
+}
+
+fn failure(field: &str, reason: &str, description: String) -> RenderFailure {
+    RenderFailure { field: field.to_owned(), reason: reason.to_owned(), description }
+}

@@ -1,0 +1,9 @@
+//! The simulator over real sockets.
+
+mod faults;
+mod media;
+mod messages;
+mod phones;
+mod support;
+mod templates;
+mod webhooks;

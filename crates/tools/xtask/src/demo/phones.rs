@@ -1,0 +1,68 @@
+use anyhow::{Context, Result, bail};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use std::time::Duration;
+
+/// The simulated WhatsApp, from its customers' and Meta's side.
+#[derive(Clone, Debug)]
+pub struct Phones {
+    http: reqwest::Client,
+    url: String,
+}
+
+/// A message as a phone shows it.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Shown {
+    pub text: String,
+    pub template: Option<Template>,
+    /// The id that Barid gave it.
+    #[serde(rename = "biz_opaque_callback_data")]
+    pub message_id: Option<String>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+pub struct Template {
+    pub name: String,
+}
+
+impl Phones {
+    pub fn new(http: reqwest::Client, url: &str) -> Self {
+        Self { http, url: url.to_owned() }
+    }
+
+    /// Registers a business number.
+    pub async fn register(&self, phone_number_id: &str, number: &Value) -> Result<()> {
+        self.call(self.http.put(format!("{}/sim/numbers/{phone_number_id}", self.url)).json(number)).await.map(drop)
+    }
+
+    /// Approves templates of a business account.
+    pub async fn approve(&self, templates: &[Value]) -> Result<()> {
+        self.call(self.http.put(format!("{}/sim/templates", self.url)).json(templates)).await.map(drop)
+    }
+
+    /// A customer writes to a business.
+    pub async fn write(&self, wa_id: &str, phone_number_id: &str, text: &str) -> Result<()> {
+        let message = json!({"to": phone_number_id, "text": text});
+        self.call(self.http.post(format!("{}/sim/phones/{wa_id}/messages", self.url)).json(&message)).await.map(drop)
+    }
+
+    /// What a phone shows of one business, oldest first.
+    pub async fn conversation(&self, wa_id: &str, phone_number_id: &str) -> Result<Vec<Shown>> {
+        let request = self.http.get(format!("{}/sim/phones/{wa_id}", self.url)).query(&[("number", phone_number_id)]);
+        let phone = self.call(request).await?;
+        let conversations = phone["conversations"].as_array().cloned().unwrap_or_default();
+        let messages =
+            conversations.into_iter().filter_map(|mut conversation| conversation["messages"].as_array_mut().map(std::mem::take)).flatten();
+        messages.map(|message| serde_json::from_value(message).context("a phone shows what the demo does not understand")).collect()
+    }
+
+    async fn call(&self, request: reqwest::RequestBuilder) -> Result<Value> {
+        let answer = request.timeout(Duration::from_secs(10)).send().await.context("the simulator does not answer")?;
+        let (status, path) = (answer.status(), answer.url().path().to_owned());
+        let body: Value = answer.json().await.unwrap_or_default();
+        if !status.is_success() {
+            bail!("the simulator refuses {path}: {status} {}", body["error"]["message"].as_str().unwrap_or_default());
+        }
+        Ok(body)
+    }
+}

@@ -1,0 +1,6 @@
+//! The connectors against a simulated WhatsApp, and against servers that misbehave.
+
+mod broken;
+mod cloud;
+mod support;
+mod webhooks;
