@@ -1,1 +1,127 @@
+//! The ledger: what was promised is a committed row, and its state is what the ledger says.
+//!
+//! Accepts, claims, outcomes and receipts are commits of many messages at once. Everything that happens to a message goes through
+//! [`state`] and leaves an event.
 
+mod api;
+mod clients;
+mod consumers;
+mod content;
+mod draft;
+mod error;
+mod jobs;
+mod lanes;
+mod reason;
+mod state;
+mod store;
+
+use std::{sync::Arc, time::Duration};
+
+use barid_bus::{Bus, Relay, RelayConfig, Server, Service};
+use barid_db::{Db, Outbox, TenantKeys};
+use barid_domain::{Clock, Minter};
+use barid_proto::{
+    Guard,
+    queue::v1::{
+        contact_service_server::ContactServiceServer, event_service_server::EventServiceServer, ledger_service_server::LedgerServiceServer,
+        message_service_server::MessageServiceServer, queue_service_server::QueueServiceServer,
+    },
+};
+use barid_runtime::{Health, HealthConfig, Jobs, TelemetryConfig, config::Validate};
+use barid_vault::{MasterKey, Vault};
+use serde::{Deserialize, Serialize};
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+pub use error::Error;
+
+/// The defaults, with their explanations.
+pub const DEFAULTS: &str = include_str!("../config.default.toml");
+
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    #[serde(with = "humantime_serde")]
+    pub doubt_after: Duration,
+    #[serde(with = "humantime_serde")]
+    pub give_up_after: Duration,
+    pub health: HealthConfig,
+    pub telemetry: TelemetryConfig,
+    pub nats: barid_bus::Config,
+    pub database: barid_db::Config,
+    pub vault: barid_vault::Config,
+}
+
+impl Validate for Config {
+    fn problems(&self) -> Vec<String> {
+        if self.give_up_after < self.doubt_after {
+            vec!["give_up_after: is shorter than doubt_after; give at least as long".to_owned()]
+        } else {
+            Vec::new()
+        }
+    }
+}
+
+/// The service with everything it needs.
+pub struct App {
+    config: Config,
+    bus: Bus,
+    db: Db,
+    clock: Arc<dyn Clock>,
+    store: store::Store,
+    guard: Arc<Guard>,
+    told: Arc<Notify>,
+}
+
+impl App {
+    /// Connects to what the service needs.
+    pub async fn build(config: &Config, clock: Arc<dyn Clock>) -> Result<Self, Error> {
+        let master = MasterKey::read(&config.vault.master_key_file)?;
+        let bus = Bus::connect(&config.nats, Service::Queue).await?;
+        let db = Db::connect(&config.database).await?;
+        let vault = Vault::new(master, TenantKeys::new(db.engine.clone(), "queue"));
+        let told = Arc::new(Notify::new());
+        let store = store::Store::new(db.clone(), vault, Arc::new(Minter::new(clock.clone())), clock.clone(), bus.clone(), told.clone());
+        Ok(Self { config: config.clone(), bus, db, clock, store, guard: Arc::new(Guard::new()), told })
+    }
+
+    /// Serves until `shutdown`, then finishes what it has.
+    pub async fn run(self, health: Health, shutdown: CancellationToken) -> Result<(), Error> {
+        let Self { config, bus, db, clock, store, guard, told } = self;
+        let (connected, database) = (bus.clone(), db.clone());
+        health.check("nats", move || std::future::ready(connected.is_connected()));
+        health.check("postgres", move || {
+            let database = database.clone();
+            async move { database.is_reachable().await }
+        });
+
+        let jobs = Jobs::new(shutdown.clone());
+        let directory = clients::Directory::new(&bus);
+        let (committer, commits) = store::Committer::new(store.clone());
+        let committing = tokio::spawn(commits);
+        let relay = Relay::new(bus.clone(), Outbox::new(db.engine, store::EVENTS), told, clock, RelayConfig::default());
+        jobs.spawn("relay", relay.run(jobs.shutdown()));
+        jobs.spawn("directory", directory.clone().follow(bus.clone(), jobs.shutdown()));
+        jobs.spawn("sessions", barid_bus::consume(bus.clone(), consumers::Sessions(store.clone()), jobs.shutdown()));
+        jobs::start(&jobs, &store, &directory, &config);
+
+        let item = guard.input("/barid.queue.v1.MessageService/SendMessage").expect("the protos have the method");
+        let (renderer, sessions) = (clients::Renderer::new(&bus), clients::Sessions::new(&bus));
+        let state = api::State { store, committer, directory, renderer, sessions, guard: guard.clone(), item };
+        let server = Server::new(bus.clone(), guard)
+            .add(MessageServiceServer::new(state.clone()))
+            .add(QueueServiceServer::new(state.clone()))
+            .add(ContactServiceServer::new(state.clone()))
+            .add(EventServiceServer::new(state.clone()))
+            .add(LedgerServiceServer::new(state));
+        server.run(shutdown, || health.serving()).await?;
+        health.draining();
+        // Every call is answered by now, so the committers are gone and the last commits end the work.
+        if let Err(error) = committing.await {
+            tracing::error!(%error, "the committer failed");
+        }
+        jobs.drained().await;
+        bus.close().await;
+        Ok(())
+    }
+}

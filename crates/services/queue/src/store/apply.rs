@@ -170,6 +170,8 @@ fn read(row: &QueryResult) -> Result<Row, DbErr> {
 
 async fn write_states(tx: &Tx, changed: &BTreeMap<&MessageId, &Row>) -> Result<(), DbErr> {
     let rows = || changed.values();
+    // sea-orm has no arrays with gaps: an empty text stands for none.
+    let time = |time: Option<DateTime<Utc>>| time.map(|time| time.to_rfc3339()).unwrap_or_default();
     let values = [
         changed.keys().map(|id| id.uuid()).collect::<Vec<_>>().into(),
         rows().map(|row| row.after.state as i16).collect::<Vec<_>>().into(),
@@ -177,16 +179,16 @@ async fn write_states(tx: &Tx, changed: &BTreeMap<&MessageId, &Row>) -> Result<(
         rows().map(|row| row.after.failures.cast_signed()).collect::<Vec<_>>().into(),
         rows().map(|row| row.after.dead_letter).collect::<Vec<_>>().into(),
         rows().map(|row| row.reason.clone()).collect::<Vec<_>>().into(),
-        rows().map(|row| row.sent).collect::<Vec<_>>().into(),
-        rows().map(|row| row.delivered).collect::<Vec<_>>().into(),
-        rows().map(|row| row.read).collect::<Vec<_>>().into(),
+        rows().map(|row| time(row.sent)).collect::<Vec<_>>().into(),
+        rows().map(|row| time(row.delivered)).collect::<Vec<_>>().into(),
+        rows().map(|row| time(row.read)).collect::<Vec<_>>().into(),
     ];
     tx.run(
         "UPDATE queue.message_state s
          SET state = n.state, attempt = n.attempt, failures = n.failures, dead_letter = n.dead_letter, reason = n.reason,
-             sent_at = n.sent_at, delivered_at = n.delivered_at, read_at = n.read_at
-         FROM UNNEST($1::uuid[], $2::smallint[], $3::int[], $4::int[], $5::bool[], $6::text[], $7::timestamptz[], $8::timestamptz[],
-                     $9::timestamptz[]) AS n(id, state, attempt, failures, dead_letter, reason, sent_at, delivered_at, read_at)
+             sent_at = nullif(n.sent_at, '')::timestamptz, delivered_at = nullif(n.delivered_at, '')::timestamptz,
+             read_at = nullif(n.read_at, '')::timestamptz
+         FROM UNNEST($1::uuid[], $2::smallint[], $3::int[], $4::int[], $5::bool[], $6::text[], $7::text[], $8::text[], $9::text[]) AS n(id, state, attempt, failures, dead_letter, reason, sent_at, delivered_at, read_at)
          WHERE s.message_id = n.id",
         values,
     )

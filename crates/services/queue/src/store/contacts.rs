@@ -44,7 +44,7 @@ impl Store {
     /// The contacts of phone numbers, in order. New ones are made when a message to them is accepted.
     pub(crate) async fn recipients(&self, tenant: TenantId, phones: Vec<Phone>) -> Result<Vec<Recipient>, Error> {
         let key = self.vault.tenant(tenant.uuid()).await?;
-        let indexes: Vec<Vec<u8>> = phones.iter().map(|phone| key.blind_index("phone", phone.as_str()).to_vec()).collect();
+        let indexes: Vec<Vec<u8>> = phones.iter().map(|phone| key.blind_index("phone", &phone.to_string()).to_vec()).collect();
         let wanted = indexes.clone();
         let rows = self
             .db
@@ -67,7 +67,7 @@ impl Store {
         let recipients = phones.iter().zip(indexes).map(|(phone, index)| {
             let make = || {
                 let contact: ContactId = self.mint();
-                let value = key.seal(alias_place(tenant, contact), phone.as_str().as_bytes());
+                let value = key.seal(alias_place(tenant, contact), phone.to_string().as_bytes());
                 Recipient { contact, names: BTreeMap::new(), new: Some(NewAlias { index: index.clone(), value }) }
             };
             known.entry(index.clone()).or_insert_with(make).clone()
@@ -79,8 +79,8 @@ impl Store {
     pub(crate) async fn upsert_contact(&self, tenant: TenantId, phone: Phone, names: BTreeMap<String, String>) -> Result<ContactRow, Error> {
         let key = self.vault.tenant(tenant.uuid()).await?;
         let fresh: ContactId = self.mint();
-        let index = key.blind_index("phone", phone.as_str()).to_vec();
-        let value = key.seal(alias_place(tenant, fresh), phone.as_str().as_bytes());
+        let index = key.blind_index("phone", &phone.to_string()).to_vec();
+        let value = key.seal(alias_place(tenant, fresh), phone.to_string().as_bytes());
         let now = self.now();
         let upsert = move |tx: Tx| async move {
             insert(&tx, tenant, fresh, index.clone(), value, now).await?;
@@ -107,7 +107,7 @@ impl Store {
     /// The contact of a number.
     pub(crate) async fn contact(&self, tenant: TenantId, phone: Phone) -> Result<Option<ContactRow>, Error> {
         let key = self.vault.tenant(tenant.uuid()).await?;
-        let index = key.blind_index("phone", phone.as_str()).to_vec();
+        let index = key.blind_index("phone", &phone.to_string()).to_vec();
         let read = move |tx: Tx| async move {
             match find(&tx, tenant, &index).await? {
                 Some(row) => load(&tx, &key, tenant, ContactId::from_uuid(row.try_get_by_index(0)?)).await.map(Some),

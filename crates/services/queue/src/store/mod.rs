@@ -4,6 +4,7 @@ mod accept;
 mod apply;
 mod claim;
 mod committer;
+mod consumed;
 mod contacts;
 mod demand;
 mod messages;
@@ -21,7 +22,7 @@ use tokio::sync::Notify;
 
 pub use sea_orm::DbErr;
 
-pub(crate) use accept::{Accepted, Known, NewMessage};
+pub(crate) use accept::{Accepted, NewMessage};
 pub(crate) use apply::Change;
 pub(crate) use claim::{Claimed, SessionClaim};
 pub(crate) use committer::Committer;

@@ -54,7 +54,7 @@ pub(crate) async fn handshake(http: &reqwest::Client, app: &config::App) -> Hand
     }
     let answer = match http.get(&app.callback_url).query(&query).send().await {
         Ok(answer) => answer,
-        Err(error) => return failed(None, format!("no answer: {error}")),
+        Err(error) => return failed(None, format!("no answer: {}", error.without_url())),
     };
     let status = answer.status().as_u16();
     match answer.text().await {

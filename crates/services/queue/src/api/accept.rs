@@ -1,0 +1,206 @@
+//! From requests to committed messages.
+
+use barid_domain::{MessageId, SessionId, TenantId};
+use barid_proto::{
+    queue::v1::SendMessageRequest,
+    template::v1::{MetaTemplateCall, Rendering},
+};
+use barid_vault::TenantKey;
+use prost::Message;
+use tonic::Status;
+
+use super::State;
+use crate::{
+    clients::{Profile, RenderRequest},
+    content::Content,
+    draft::{self, Draft, Key},
+    lanes::Lane,
+    store::{Accepted, NewMessage, Recipient},
+};
+
+/// A request on its way, or what became of it.
+type Step<T> = Result<T, Result<Accepted, Status>>;
+
+impl State {
+    /// Accepts messages of a tenant, each with its own outcome, in order.
+    pub(super) async fn accept(&self, tenant: TenantId, lane: Lane, requests: Vec<SendMessageRequest>) -> Vec<Result<Accepted, Status>> {
+        let count = requests.len();
+        match self.accept_all(tenant, lane, requests).await {
+            Ok(outcomes) => outcomes,
+            Err(status) => vec![Err(status); count],
+        }
+    }
+
+    async fn accept_all(&self, tenant: TenantId, lane: Lane, requests: Vec<SendMessageRequest>) -> Result<Vec<Result<Accepted, Status>>, Status> {
+        let profile = self.directory.profile(tenant).await?;
+        let keys: Vec<Option<Key>> = requests.iter().map(|request| draft::key(request, profile.country)).collect();
+        let mut known = self.store.known_keys(tenant, keys.iter().flatten().cloned().collect()).await?;
+
+        let now = self.store.now();
+        let mut steps: Vec<Step<Draft>> = Vec::with_capacity(requests.len());
+        for (request, key) in requests.into_iter().zip(&keys) {
+            // A repetition is answered from what is known, even where its schedule time has passed by now.
+            let repetition = key.as_ref().and_then(|key| match known.get(&key.key)? {
+                Ok(accepted) => Some(Ok(*accepted)),
+                Err(_) => known.remove(&key.key).map(|outcome| outcome.map_err(Status::from)),
+            });
+            steps.push(match repetition {
+                Some(outcome) => Err(outcome),
+                None => draft::check(request, profile.country, lane, now).map_err(Err),
+            });
+        }
+        self.prepare(tenant, profile, keys, steps).await
+    }
+
+    /// Finds session, contact and text of each draft, seals it, and commits.
+    async fn prepare(
+        &self,
+        tenant: TenantId,
+        profile: Profile,
+        keys: Vec<Option<Key>>,
+        mut steps: Vec<Step<Draft>>,
+    ) -> Result<Vec<Result<Accepted, Status>>, Status> {
+        let sessions = self.choose_sessions(tenant, &mut steps).await;
+        let phones = steps.iter().flatten().map(|draft| draft.recipient.clone()).collect();
+        let mut recipients = self.store.recipients(tenant, phones).await?.into_iter();
+        let recipients: Vec<Option<Recipient>> = steps.iter().map(|step| step.as_ref().ok().and_then(|_| recipients.next())).collect();
+        let renderings = self.render(tenant, &mut steps, &recipients).await;
+
+        let vault_key = self.store.vault().tenant(tenant.uuid()).await.map_err(crate::Error::from)?;
+        let mut messages = Vec::new();
+        for ((((step, key), recipient), rendering), session) in steps.iter().zip(keys).zip(recipients).zip(renderings).zip(sessions) {
+            if let (Ok(draft), Some(recipient), Some(session)) = (step, recipient, session) {
+                messages.push(self.message(tenant, profile, draft, key, recipient, rendering, session, &vault_key));
+            }
+        }
+        let mut committed = self.committer.accept(messages).await.into_iter();
+        let outcomes = steps.into_iter().map(|step| match step {
+            Ok(_) => committed.next().map_or_else(|| Err(Status::internal("a message was not committed")), |outcome| outcome.map_err(Status::from)),
+            Err(outcome) => outcome,
+        });
+        Ok(outcomes.collect())
+    }
+
+    async fn choose_sessions(&self, tenant: TenantId, steps: &mut [Step<Draft>]) -> Vec<Option<SessionId>> {
+        let mut chosen = Vec::with_capacity(steps.len());
+        for step in steps {
+            let Ok(draft) = step else {
+                chosen.push(None);
+                continue;
+            };
+            match self.sessions.choose(tenant, draft.session).await {
+                Ok(session) => chosen.push(Some(session)),
+                Err(status) => {
+                    *step = Err(Err(status));
+                    chosen.push(None);
+                }
+            }
+        }
+        chosen
+    }
+
+    async fn render(&self, tenant: TenantId, steps: &mut [Step<Draft>], recipients: &[Option<Recipient>]) -> Vec<Option<Rendering>> {
+        let mut items = Vec::new();
+        for (step, recipient) in steps.iter().zip(recipients) {
+            if let (Ok(draft), Some(recipient)) = (step, recipient)
+                && !draft.request.template.is_empty()
+            {
+                items.push(RenderRequest {
+                    template: draft.request.template.clone(),
+                    locale: draft.request.locale.clone(),
+                    variables: draft.request.variables.clone(),
+                    contact_names: recipient.names.clone(),
+                });
+            }
+        }
+        let mut rendered = self.renderer.render(tenant, items).await.into_iter();
+        let mut renderings = Vec::with_capacity(steps.len());
+        for step in steps {
+            let wanted = step.as_ref().is_ok_and(|draft| !draft.request.template.is_empty());
+            renderings.push(match wanted.then(|| rendered.next()).flatten() {
+                Some(Ok(rendering)) => Some(rendering),
+                Some(Err(status)) => {
+                    *step = Err(Err(status));
+                    None
+                }
+                None => None,
+            });
+        }
+        renderings
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "everything that a message is made of, once")]
+    fn message(
+        &self,
+        tenant: TenantId,
+        profile: Profile,
+        draft: &Draft,
+        key: Option<Key>,
+        recipient: Recipient,
+        rendering: Option<Rendering>,
+        session: SessionId,
+        vault_key: &TenantKey,
+    ) -> NewMessage {
+        let (id, now): (MessageId, _) = (self.store.mint(), self.store.now());
+        let request = &draft.request;
+        let mut content = Content {
+            recipient: draft.recipient.to_string(),
+            text: request.text.clone(),
+            meta: None,
+            media_url: request.media_url.clone(),
+            media_kind: draft.media_kind.into(),
+            media_filename: request.media_filename.clone(),
+            variables: request.variables.as_ref().map(Message::encode_to_vec).unwrap_or_default(),
+        };
+        let (mut version, mut locale) = (0, request.locale.clone());
+        if let Some(rendering) = rendering {
+            content.text = rendering.text;
+            if content.media_url.is_empty() {
+                content.media_url = rendering.document_url;
+            }
+            content.meta = rendering.meta.map(|meta| fitting(meta, !content.media_url.is_empty()));
+            (version, locale) = (rendering.version, rendering.locale);
+        }
+        NewMessage {
+            id,
+            event: self.store.mint(),
+            tenant,
+            session,
+            recipient,
+            lane: draft.lane,
+            template: request.template.clone(),
+            template_version: version,
+            locale,
+            client_reference: request.client_reference.clone(),
+            supersede: (!request.supersede_key.is_empty()).then(|| (request.supersede_key.clone(), request.supersede_rank)),
+            content: content.seal(vault_key, tenant, id.uuid()),
+            created_at: now,
+            schedule: draft.schedule,
+            expires_at: draft.expires_at,
+            key,
+            day: profile.day(now),
+            quota: profile.daily_quota,
+        }
+    }
+
+    /// Judges each item of a batch by its own limits, and gives it the key of the call.
+    pub(super) fn items(&self, tenant: TenantId, key: &str, offset: u32, messages: Vec<SendMessageRequest>) -> Vec<Result<SendMessageRequest, Status>> {
+        let checked = messages.into_iter().zip(offset..).map(|(mut message, index)| {
+            self.guard.check_item(&self.item, &message)?;
+            if !message.tenant_id.is_empty() && message.tenant_id != tenant.to_string() {
+                let says = "names another tenant than the call; leave it empty or make one call per tenant";
+                return Err(barid_proto::Violations::one("tenantId", "other_tenant", says));
+            }
+            if message.idempotency_key.is_empty() && !key.is_empty() {
+                message.idempotency_key = format!("{key}/{index}");
+            }
+            Ok(message)
+        });
+        checked.collect()
+    }
+}
+
+/// Meta's template with its document header only where there is a document.
+fn fitting(meta: MetaTemplateCall, has_document: bool) -> MetaTemplateCall {
+    MetaTemplateCall { document_header: meta.document_header && has_document, ..meta }
+}
