@@ -33,11 +33,10 @@ pub fn server_config(users: &[(Service, Secret)]) -> String {
     for (service, password) in users {
         let (publish, subscribe) = (publish(*service), subscribe(*service));
         let list = |subjects: &[String]| subjects.iter().map(|subject| format!("\"{subject}\"")).collect::<Vec<_>>().join(", ");
-        // Replies go to the caller's inbox, which differs per caller: the server lets a user answer exactly what it was asked.
+        // Without `allow_responses`: whoever asks itself for an answer on the subject of another would be allowed to publish there.
         let _ = writeln!(
             text,
-            "    {{ user: \"{}\", password: \"{}\", permissions: {{ publish: {{ allow: [{}] }}, subscribe: {{ allow: [{}] }}, \
-             allow_responses: {{ max: 1, expires: \"5m\" }} }} }}",
+            "    {{ user: \"{}\", password: \"{}\", permissions: {{ publish: {{ allow: [{}] }}, subscribe: {{ allow: [{}] }} }} }}",
             service.name(),
             password.expose(),
             list(&publish),
@@ -68,15 +67,18 @@ fn publish(service: Service) -> Vec<String> {
         allowed.push(format!("$JS.API.CONSUMER.CREATE.{stream}"));
         allowed.push(format!("$JS.ACK.{stream}.>"));
     }
-    if service == Service::Operator {
-        allowed.push("$SRV.>".to_owned());
+    match service {
+        Service::Operator => allowed.push("$SRV.>".to_owned()),
+        Service::Gateway => {}
+        // Answers to calls, and to an operator's `$SRV`.
+        _ => allowed.extend([format!("inbox.*.{name}.>"), format!("_INBOX_{}.>", Service::Operator.name())]),
     }
     allowed
 }
 
 fn subscribe(service: Service) -> Vec<String> {
     let name = service.name();
-    let mut allowed = vec![format!("_INBOX_{name}.>"), "notice.>".to_owned()];
+    let mut allowed = vec![format!("_INBOX_{name}.>"), format!("inbox.{name}.>"), "notice.>".to_owned()];
     match service {
         Service::Operator => allowed.push("events.>".to_owned()),
         Service::Gateway => {}

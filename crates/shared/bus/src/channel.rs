@@ -7,13 +7,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use async_nats::{RequestErrorKind, client::Request as NatsRequest};
+use async_nats::{StatusCode, client::PublishErrorKind};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Request, Response};
 use http_body_util::{BodyExt, Full, StreamBody};
 use tonic::{Code, Status, body::Body};
 
-use crate::{Bus, metadata, subject, trace};
+use crate::{Bus, inbox, metadata, subject, trace};
 
 /// Calls services over NATS. Clone it freely.
 #[derive(Clone, Debug)]
@@ -38,7 +38,9 @@ impl Channel {
     pub async fn call_bytes(&self, path: &str, mut headers: HeaderMap, framed: Bytes) -> Result<(HeaderMap, Bytes), Status> {
         let started = Instant::now();
         let deadline = metadata::timeout(&headers).unwrap_or(self.deadline);
-        let subject = subject::call(self.bus.service, path).ok_or_else(|| Status::unimplemented(format!("there is no method {path}")))?;
+        let unknown = || Status::unimplemented(format!("there is no method {path}"));
+        let subject = subject::call(self.bus.service, path).ok_or_else(unknown)?;
+        let service = subject::service(path).ok_or_else(unknown)?;
         let limit = self.bus.client.max_payload();
         trace::inject(&mut headers);
         headers.insert("grpc-timeout", metadata::timeout_value(deadline));
@@ -50,16 +52,19 @@ impl Channel {
                 limit - HEADER_ROOM
             )));
         }
-        let request = NatsRequest::new().headers(nats_headers).payload(framed).timeout(None);
-        let answer = tokio::time::timeout(deadline.saturating_sub(started.elapsed()), self.bus.client.send_request(subject, request))
+        let asked = self.bus.inboxes.ask(&self.bus.client, service, subject, nats_headers, framed);
+        let answer = tokio::time::timeout(deadline.saturating_sub(started.elapsed()), asked)
             .await
             .map_err(|_| Status::deadline_exceeded(format!("{path} did not answer within {deadline:?}")))?
-            .map_err(|error| match error.kind() {
-                RequestErrorKind::NoResponders => Status::unavailable(format!("nobody serves {path} at the moment; try again")),
-                RequestErrorKind::TimedOut => Status::deadline_exceeded(format!("{path} did not answer")),
-                RequestErrorKind::MaxPayloadExceeded => Status::resource_exhausted("the request is larger than the bus carries"),
-                _ => Status::unavailable(format!("the bus is out of reach: {error}")),
+            .map_err(|error| match error {
+                inbox::Error::Send(error) if error.kind() == PublishErrorKind::MaxPayloadExceeded => {
+                    Status::resource_exhausted("the request is larger than the bus carries; send it in smaller parts")
+                }
+                error => Status::unavailable(format!("the bus is out of reach: {error}")),
             })?;
+        if answer.status == Some(StatusCode::NO_RESPONDERS) {
+            return Err(Status::unavailable(format!("nobody serves {path} at the moment; try again")));
+        }
         let headers = answer.headers.as_ref().map(metadata::from_nats).unwrap_or_default();
         match Status::from_header_map(&headers) {
             Some(status) if status.code() != Code::Ok => Err(status),

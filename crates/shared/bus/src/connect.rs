@@ -1,6 +1,6 @@
 //! One connection per service process.
 
-use std::{fmt, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use async_nats::{ConnectOptions, connection::State};
 use barid_domain::Secret;
@@ -8,7 +8,7 @@ use bytes::Bytes;
 use futures::{Stream, StreamExt};
 use serde::{Deserialize, Serialize};
 
-use crate::subject;
+use crate::{inbox::Inboxes, subject};
 
 /// The services that speak on the bus. The name is a subject token, a NATS user, and the service part of the proto package.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -73,6 +73,7 @@ pub struct Bus {
     pub(crate) client: async_nats::Client,
     pub(crate) service: Service,
     pub(crate) replicas: usize,
+    pub(crate) inboxes: Arc<Inboxes>,
 }
 
 impl Bus {
@@ -89,7 +90,7 @@ impl Bus {
             .connect(servers)
             .await
             .map_err(|source| ConnectError { url: config.url.clone(), source })?;
-        Ok(Self { client, service, replicas: config.replicas })
+        Ok(Self { client, service, replicas: config.replicas, inboxes: Arc::new(Inboxes::new(service)) })
     }
 
     pub fn service(&self) -> Service {

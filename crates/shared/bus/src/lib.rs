@@ -8,6 +8,7 @@ pub mod acl;
 mod channel;
 mod connect;
 mod consume;
+mod inbox;
 mod metadata;
 mod relay;
 mod server;

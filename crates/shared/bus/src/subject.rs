@@ -12,6 +12,17 @@ pub fn call(caller: Service, path: &str) -> Option<String> {
     (fits(service) && fits(method) && !method.contains('.')).then(|| format!("rpc.{}.{service}.{method}", caller.name()))
 }
 
+/// Where one connection of a caller awaits the answers of a service; one more token names the call. Only the service may publish there, and
+/// only the caller may listen.
+pub(crate) fn inbox(caller: Service, service: &str, connection: &str) -> String {
+    format!("inbox.{}.{service}.{connection}", caller.name())
+}
+
+/// The service that a gRPC path is about.
+pub(crate) fn service(path: &str) -> Option<&str> {
+    Some(path.strip_prefix("/barid.")?.split_once('.')?.0)
+}
+
 /// Where one proto service (`barid.<service>.<version>.<Service>`) listens for calls from anyone.
 pub(crate) fn endpoint(proto_service: &str) -> String {
     format!("rpc.*.{}.*", proto_service.trim_start_matches("barid."))

@@ -27,18 +27,9 @@ pub trait Validate {
     }
 }
 
-/// Reads a section. `defaults` is the commented file that is compiled in.
+/// Reads a section and checks its rules. `defaults` is the commented file that is compiled in.
 pub fn load<T: DeserializeOwned + Validate>(section: &str, defaults: &str, file: Option<&Path>) -> Result<T, Error> {
-    let mut figment = Figment::from(Toml::string(defaults));
-    if let Some(path) = file {
-        let text = std::fs::read_to_string(path).map_err(|error| Error::File(path.display().to_string(), error))?;
-        figment = figment.merge(Figment::from(Toml::string(&text)).focus(section));
-    }
-    let prefix = format!("BARID_{}__", section.to_uppercase());
-    let config: T = figment.merge(Env::prefixed(&prefix).split("__")).extract().map_err(|error| Error::Invalid {
-        section: section.to_owned(),
-        problems: error.into_iter().map(|error| describe(section, &error)).collect(),
-    })?;
+    let config: T = read(section, defaults, file)?;
     let problems = config.problems();
     if problems.is_empty() {
         Ok(config)
@@ -46,6 +37,20 @@ pub fn load<T: DeserializeOwned + Validate>(section: &str, defaults: &str, file:
         let problems = problems.into_iter().map(|problem| format!("  {section}.{problem}")).collect();
         Err(Error::Invalid { section: section.to_owned(), problems })
     }
+}
+
+/// Reads a section whose type has rules of its own.
+pub fn read<T: DeserializeOwned>(section: &str, defaults: &str, file: Option<&Path>) -> Result<T, Error> {
+    let mut figment = Figment::from(Toml::string(defaults));
+    if let Some(path) = file {
+        let text = std::fs::read_to_string(path).map_err(|error| Error::File(path.display().to_string(), error))?;
+        figment = figment.merge(Figment::from(Toml::string(&text)).focus(section));
+    }
+    let prefix = format!("BARID_{}__", section.to_uppercase());
+    figment.merge(Env::prefixed(&prefix).split("__")).extract().map_err(|error| Error::Invalid {
+        section: section.to_owned(),
+        problems: error.into_iter().map(|error| describe(section, &error)).collect(),
+    })
 }
 
 /// A configuration as a TOML section, secrets masked.

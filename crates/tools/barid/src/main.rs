@@ -1,1 +1,29 @@
-fn main() {}
+//! The one binary of Barid: `barid --help`.
+
+mod bus;
+mod cli;
+mod config;
+mod database;
+mod deploy;
+mod events;
+mod part;
+mod serve;
+mod vault;
+
+use clap::Parser;
+use cli::{Cli, Command};
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let Cli { config, command } = Cli::parse();
+    let file = config.as_deref();
+    match command {
+        Command::Serve(part) => serve::one(part, file).await,
+        Command::All => serve::all(file).await,
+        Command::Migrate { check } => database::migrate(file, check).await,
+        Command::Events(command) => events::run(command, file).await,
+        Command::Config(command) => config::run(command, file),
+        Command::NatsConfig => bus::print_config(file),
+        Command::Vault(command) => vault::run(command),
+    }
+}

@@ -19,8 +19,8 @@ pub struct Service {
 
 /// In the order of starting. They stop the other way round, so that nothing is asked for what is gone.
 pub const SERVICES: [Service; 6] = [
-    Service { command: "tenant", section: "tenant", database: true, vault: true },
-    Service { command: "template", section: "template", database: true, vault: true },
+    Service { command: "tenant", section: "tenant", database: true, vault: false },
+    Service { command: "template", section: "template", database: true, vault: false },
     Service { command: "queue", section: "queue", database: true, vault: true },
     Service { command: "session-pool", section: "session_pool", database: true, vault: true },
     Service { command: "analytics", section: "analytics", database: true, vault: false },

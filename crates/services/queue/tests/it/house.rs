@@ -1,0 +1,196 @@
+//! The queue on real servers, with the few answers it asks of its neighbours.
+
+use std::{sync::Arc, time::Duration};
+
+use anyhow::{Context, Result, ensure};
+use barid_bus::{Bus, Channel, Server, Service, acl};
+use barid_domain::{Clock, Minter, Secret, SessionId, SystemClock, TenantId};
+use barid_proto::{
+    Guard,
+    access::{PRINCIPAL_KEY, Principal, Scope},
+    queue::v1::{
+        ClaimRequest, ClaimResponse, ClaimedMessage, FenceRequest, GetMessageRequest, Message, Outcome, Receipt, ReceiptKind,
+        ReportOutcomesRequest, ReportReceiptsRequest, ReportReceiptsResponse, SendMessageRequest, SessionClaim, SessionEpoch,
+        ledger_service_client::LedgerServiceClient, message_service_client::MessageServiceClient, outcome,
+    },
+    session_pool::v1::{
+        ChooseSessionRequest, ChooseSessionResponse, IngestWebhookRequest, IngestWebhookResponse,
+        pool_service_server::{PoolService, PoolServiceServer},
+    },
+    tenant::v1::{
+        AuthenticateRequest, AuthenticateResponse, ResolveTenantRequest, Tenant, TenantState,
+        directory_service_server::{DirectoryService, DirectoryServiceServer},
+    },
+};
+use barid_queue::{App, Config, DEFAULTS};
+use barid_runtime::{Health, config};
+use barid_testkit::{Database, Nats, database_with, eventually};
+use tokio_util::sync::CancellationToken;
+use tonic::{Request, Response, Status, metadata::MetadataValue};
+
+const PASSWORD: &str = "barid-test";
+
+/// Every tenant is a laundry in Cairo; every tenant has the session it asks for.
+#[derive(Clone)]
+struct Neighbours;
+
+#[tonic::async_trait]
+impl DirectoryService for Neighbours {
+    async fn authenticate(&self, _: Request<AuthenticateRequest>) -> Result<Response<AuthenticateResponse>, Status> {
+        Err(Status::unimplemented("not asked"))
+    }
+
+    async fn resolve_tenant(&self, request: Request<ResolveTenantRequest>) -> Result<Response<Tenant>, Status> {
+        Ok(Response::new(Tenant {
+            id: request.into_inner().tenant_id,
+            country: "EG".into(),
+            time_zone: "Africa/Cairo".into(),
+            daily_quota: 1_000_000,
+            state: TenantState::Active.into(),
+            ..Tenant::default()
+        }))
+    }
+}
+
+#[tonic::async_trait]
+impl PoolService for Neighbours {
+    async fn choose_session(&self, request: Request<ChooseSessionRequest>) -> Result<Response<ChooseSessionResponse>, Status> {
+        Ok(Response::new(ChooseSessionResponse { session_id: request.into_inner().session_id }))
+    }
+
+    async fn ingest_webhook(&self, _: Request<IngestWebhookRequest>) -> Result<Response<IngestWebhookResponse>, Status> {
+        Err(Status::unimplemented("not asked"))
+    }
+}
+
+pub struct House {
+    pub database: Database,
+    pub ids: Minter,
+    messages: MessageServiceClient<Channel>,
+    ledger: LedgerServiceClient<Channel>,
+    shutdown: CancellationToken,
+    _nats: Nats,
+    _home: tempfile::TempDir,
+}
+
+impl House {
+    pub async fn start() -> Result<Self> {
+        let users = [Service::Gateway, Service::Tenant, Service::Queue, Service::SessionPool];
+        let nats = barid_testkit::nats(&acl::server_config(&users.map(|service| (service, Secret::new(PASSWORD))))).await?;
+        let database = database_with("queue m0005", |admin_url| async move {
+            let config = barid_migrations::Config { database_url: Secret::new(admin_url), role_password: Secret::new(PASSWORD) };
+            barid_migrations::migrate(&config).await?;
+            Ok(())
+        })
+        .await?;
+        let home = tempfile::tempdir()?;
+        let (key, file) = (home.path().join("master.key"), home.path().join("barid.toml"));
+        std::fs::write(&key, barid_vault::MasterKey::generate())?;
+        let (url, tenant_url, engine_url) =
+            (nats.url(), database.url_for("barid_queue_tenant", PASSWORD), database.url_for("barid_queue_engine", PASSWORD));
+        let text = format!(
+            "[queue]\nnats = {{ url = {url:?}, password = {PASSWORD:?} }}\ndatabase = {{ tenant_url = {tenant_url:?}, engine_url = {engine_url:?} }}\n\
+             vault.master_key_file = {key:?}\n"
+        );
+        std::fs::write(&file, text)?;
+        let config: Config = config::load("queue", DEFAULTS, Some(&file))?;
+        let bus = |service| Bus::connect(&config.nats, service);
+        let shutdown = CancellationToken::new();
+        let guard = Arc::new(Guard::new());
+        for server in [
+            Server::new(bus(Service::Tenant).await?, guard.clone()).add(DirectoryServiceServer::new(Neighbours)),
+            Server::new(bus(Service::SessionPool).await?, guard).add(PoolServiceServer::new(Neighbours)),
+        ] {
+            let stop = shutdown.clone();
+            tokio::spawn(async move { server.run(stop, || {}).await });
+        }
+        let (health, stop) = (Health::default(), shutdown.clone());
+        let app = App::build(&config, Arc::new(SystemClock)).await?;
+        let ready = health.clone();
+        tokio::spawn(async move { app.run(ready, stop).await });
+        eventually(Duration::from_secs(10), || async {
+            let failing = health.failing().await;
+            ensure!(failing.is_empty(), "not ready: {failing:?}");
+            Ok(())
+        })
+        .await?;
+        Ok(Self {
+            messages: MessageServiceClient::new(bus(Service::Gateway).await?.channel()),
+            ledger: LedgerServiceClient::new(bus(Service::SessionPool).await?.channel()),
+            ids: Minter::new(Arc::new(SystemClock) as Arc<dyn Clock>),
+            database,
+            shutdown,
+            _nats: nats,
+            _home: home,
+        })
+    }
+
+    fn on_behalf_of<T>(tenant: TenantId, message: T) -> Request<T> {
+        let mut request = Request::new(message);
+        let principal = Principal { scope: Scope::Tenant.into(), tenant_id: tenant.to_string(), ..Principal::default() };
+        let value = MetadataValue::from_bytes(&prost::Message::encode_to_vec(&principal));
+        request.metadata_mut().insert_bin(PRINCIPAL_KEY, value);
+        request
+    }
+
+    /// Hands over a text; gives back the id.
+    pub async fn send(&self, tenant: TenantId, session: SessionId, recipient: &str, text: &str) -> Result<String> {
+        self.send_request(tenant, session, SendMessageRequest { recipient: recipient.into(), text: text.into(), ..Default::default() }).await
+    }
+
+    pub async fn send_request(&self, tenant: TenantId, session: SessionId, request: SendMessageRequest) -> Result<String> {
+        let request = SendMessageRequest { session_id: session.to_string(), ..request };
+        Ok(self.messages.clone().send_message(Self::on_behalf_of(tenant, request)).await?.into_inner().id)
+    }
+
+    pub async fn message(&self, tenant: TenantId, id: &str) -> Result<Message> {
+        let request = GetMessageRequest { id: id.to_owned(), ..Default::default() };
+        Ok(self.messages.clone().get_message(Self::on_behalf_of(tenant, request)).await?.into_inner())
+    }
+
+    pub async fn fence(&self, session: SessionId, epoch: u64) -> Result<u64> {
+        let sessions = vec![SessionEpoch { session_id: session.to_string(), epoch }];
+        let standing = self.ledger.clone().fence(FenceRequest { sessions }).await?.into_inner();
+        Ok(standing.sessions.first().context("an epoch")?.epoch)
+    }
+
+    pub async fn claim(&self, claim_id: &str, sessions: &[(SessionId, u64, u32)]) -> Result<ClaimResponse> {
+        let sessions = sessions.iter().map(|(session, epoch, max)| SessionClaim {
+            session_id: session.to_string(),
+            epoch: *epoch,
+            max: *max,
+            windowed: false,
+        });
+        let request = ClaimRequest { claim_id: claim_id.to_owned(), sessions: sessions.collect() };
+        Ok(self.ledger.clone().claim(request).await?.into_inner())
+    }
+
+    pub async fn report(&self, claimed: &ClaimedMessage, outcome: outcome::Outcome) -> Result<u32> {
+        let outcome = Outcome { message_id: claimed.message_id.clone(), attempt: claimed.attempt, time: None, outcome: Some(outcome) };
+        Ok(self.ledger.clone().report_outcomes(ReportOutcomesRequest { outcomes: vec![outcome] }).await?.into_inner().applied)
+    }
+
+    pub async fn receipt(&self, session: SessionId, provider_id: &str, message: &str, kind: ReceiptKind) -> Result<ReportReceiptsResponse> {
+        let receipt = Receipt {
+            session_id: session.to_string(),
+            provider_id: provider_id.into(),
+            message_id: message.into(),
+            kind: kind.into(),
+            ..Receipt::default()
+        };
+        Ok(self.ledger.clone().report_receipts(ReportReceiptsRequest { receipts: vec![receipt] }).await?.into_inner())
+    }
+}
+
+impl Drop for House {
+    fn drop(&mut self) {
+        self.shutdown.cancel();
+    }
+}
+
+/// A claim's id.
+pub fn claim_id() -> String {
+    let hex = barid_testkit::secret();
+    format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..])
+}
+

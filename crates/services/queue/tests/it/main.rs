@@ -1,0 +1,4 @@
+mod claims;
+mod house;
+mod receipts;
+mod secrecy;

@@ -1,0 +1,74 @@
+use anyhow::Result;
+use barid_domain::{SessionId, TenantId};
+use barid_proto::queue::v1::{Acknowledged, Failure, MessageState, ReceiptKind, outcome::Outcome};
+
+use crate::house::{House, claim_id};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn receipts_before_the_ack_are_parked_and_applied() -> Result<()> {
+    let house = House::start().await?;
+    let (tenant, session): (TenantId, SessionId) = (house.ids.mint(), house.ids.mint());
+    house.fence(session, 1).await?;
+    let id = house.send(tenant, session, "201234567890", "hello").await?;
+    let claimed = house.claim(&claim_id(), &[(session, 1, 1)]).await?.messages.remove(0);
+    // WhatsApp echoed nothing, and nobody knows this id yet.
+    let parked = house.receipt(session, "wamid.1", "", ReceiptKind::Delivered).await?;
+    assert_eq!((parked.applied, parked.parked), (0, 1));
+    house.receipt(session, "wamid.1", "", ReceiptKind::Read).await?;
+    assert_eq!(house.message(tenant, &id).await?.state(), MessageState::Sending);
+    house.report(&claimed, Outcome::Acknowledged(Acknowledged { provider_id: "wamid.1".into() })).await?;
+    let message = house.message(tenant, &id).await?;
+    assert_eq!(message.state(), MessageState::Read);
+    assert!(message.sent_time.is_some() && message.delivered_time.is_some() && message.read_time.is_some());
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_receipt_settles_an_uncertain_message_and_beats_a_failure() -> Result<()> {
+    let house = House::start().await?;
+    let (tenant, session): (TenantId, SessionId) = (house.ids.mint(), house.ids.mint());
+    house.fence(session, 1).await?;
+    let uncertain = house.send(tenant, session, "201234567890", "a").await?;
+    let failed = house.send(tenant, session, "201234567891", "b").await?;
+    for claimed in house.claim(&claim_id(), &[(session, 1, 2)]).await?.messages {
+        let failure = Failure { reason: "no_answer".into(), not_before: None };
+        let outcome = if claimed.message_id == uncertain { Outcome::Uncertain(failure) } else { Outcome::Dead(failure) };
+        house.report(&claimed, outcome).await?;
+    }
+    for (id, state) in [(&uncertain, MessageState::Uncertain), (&failed, MessageState::Failed)] {
+        assert_eq!(house.message(tenant, id).await?.state(), state);
+        let receipt = house.receipt(session, &format!("wamid.{id}"), id, ReceiptKind::Delivered).await?;
+        assert_eq!(receipt.applied, 1);
+        let message = house.message(tenant, id).await?;
+        assert_eq!((message.state(), message.dead_letter), (MessageState::Delivered, false));
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_echo_from_another_session_counts_for_nothing() -> Result<()> {
+    let house = House::start().await?;
+    let (tenant, session, stranger): (TenantId, SessionId, SessionId) = (house.ids.mint(), house.ids.mint(), house.ids.mint());
+    house.fence(session, 1).await?;
+    let id = house.send(tenant, session, "201234567890", "hello").await?;
+    let told = house.receipt(stranger, "wamid.9", &id, ReceiptKind::Read).await?;
+    assert_eq!((told.applied, told.parked), (0, 1));
+    assert_eq!(house.message(tenant, &id).await?.state(), MessageState::Queued);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn receipts_twice_and_backwards_change_nothing() -> Result<()> {
+    let house = House::start().await?;
+    let (tenant, session): (TenantId, SessionId) = (house.ids.mint(), house.ids.mint());
+    house.fence(session, 1).await?;
+    let id = house.send(tenant, session, "201234567890", "hello").await?;
+    house.claim(&claim_id(), &[(session, 1, 1)]).await?;
+    for kind in [ReceiptKind::Read, ReceiptKind::Delivered, ReceiptKind::Read, ReceiptKind::Sent, ReceiptKind::Failed] {
+        house.receipt(session, "wamid.1", &id, kind).await?;
+    }
+    let message = house.message(tenant, &id).await?;
+    assert_eq!(message.state(), MessageState::Read);
+    assert_eq!(message.history.len(), 5, "queued, sending, sent, delivered, read");
+    Ok(())
+}

@@ -1,0 +1,79 @@
+//! Keeps a session from running against a wall: after failures in a row it rests, longer each time, and then tries with one message.
+//! Pure; times are uptimes.
+
+use std::time::Duration;
+
+/// Failures in a row that are still taken for chance.
+const CHANCE: u32 = 2;
+const SHORTEST: Duration = Duration::from_secs(1);
+const LONGEST: Duration = Duration::from_secs(60);
+
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Breaker {
+    failures: u32,
+    /// Times it opened without a success since.
+    opened: u32,
+    until: Duration,
+}
+
+impl Breaker {
+    /// Something failed that the message is not to blame for.
+    pub(crate) fn failed(&mut self, now: Duration) {
+        // What was under way when it opened says nothing new.
+        if self.is_open(now) {
+            return;
+        }
+        self.failures += 1;
+        if self.failures > CHANCE {
+            self.until = now + LONGEST.min(SHORTEST * (1 << self.opened.min(6)));
+            self.opened += 1;
+        }
+    }
+
+    pub(crate) fn succeeded(&mut self) {
+        *self = Self::default();
+    }
+
+    fn is_open(&self, now: Duration) -> bool {
+        now < self.until
+    }
+
+    /// How many messages may be under way.
+    pub(crate) fn room(&self, now: Duration) -> u32 {
+        match () {
+            () if self.is_open(now) => 0,
+            () if self.opened > 0 => 1,
+            () => u32::MAX,
+        }
+    }
+
+    /// How long until something may be tried.
+    pub(crate) fn wait(&self, now: Duration) -> Duration {
+        self.until.saturating_sub(now)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_opens_for_twice_as_long_each_time_and_closes_with_a_success() {
+        let mut breaker = Breaker::default();
+        let mut now = Duration::from_secs(50);
+        for _ in 0..CHANCE {
+            breaker.failed(now);
+            assert_eq!(breaker.room(now), u32::MAX);
+        }
+        for expected in [1, 2, 4, 8, 16, 32, 60, 60] {
+            breaker.failed(now);
+            assert_eq!((breaker.room(now), breaker.wait(now)), (0, Duration::from_secs(expected)));
+            breaker.failed(now);
+            assert_eq!(breaker.wait(now), Duration::from_secs(expected), "stragglers do not lengthen it");
+            now += breaker.wait(now);
+            assert_eq!(breaker.room(now), 1, "one message tries");
+        }
+        breaker.succeeded();
+        assert_eq!(breaker.room(now), u32::MAX);
+    }
+}

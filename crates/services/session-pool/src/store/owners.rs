@@ -1,0 +1,88 @@
+//! Tables `replicas` and `owners`: who is alive, and who sends for which session. All times are the database's, so that the clocks of
+//! replicas do not matter.
+
+use std::time::Duration;
+
+use barid_db::Tx;
+use barid_domain::SessionId;
+use uuid::Uuid;
+
+use super::Store;
+use crate::Error;
+
+/// A session with an epoch.
+pub(crate) type Standing = (SessionId, u64);
+
+impl Store {
+    /// Says that a replica is alive; gives back the replicas that are, itself among them.
+    pub(crate) async fn beat(&self, replica: Uuid, ttl: Duration) -> Result<Vec<Uuid>, Error> {
+        let beat = move |tx: Tx| async move {
+            tx.run(
+                "INSERT INTO session_pool.replicas (id, heartbeat_at) VALUES ($1, now()) ON CONFLICT (id) DO UPDATE SET heartbeat_at = now()",
+                [replica.into()],
+            )
+            .await?;
+            let alive = "SELECT id FROM session_pool.replicas WHERE heartbeat_at > now() - $1 * interval '1 second' ORDER BY id";
+            let rows = tx.rows(alive, [ttl.as_secs_f64().into()]).await?;
+            rows.iter().map(|row| Ok(row.try_get_by_index(0)?)).collect::<Result<Vec<Uuid>, Error>>()
+        };
+        self.db.engine.transaction("heartbeat", beat).await
+    }
+
+    /// Takes those of the sessions that are unowned, or whose owner was not heard of for `patience`, each under a new epoch. Sessions that the
+    /// replica owned before get a new epoch, too.
+    pub(crate) async fn take(&self, replica: Uuid, sessions: Vec<SessionId>, patience: Duration) -> Result<Vec<Standing>, Error> {
+        let ids: Vec<Uuid> = sessions.into_iter().map(SessionId::uuid).collect();
+        let take = move |tx: Tx| async move {
+            let rows = tx
+                .rows(
+                    "INSERT INTO session_pool.owners AS o (session_id, tenant_id, replica_id, epoch)
+                     SELECT s.id, s.tenant_id, $2, 1 FROM session_pool.sessions s WHERE s.id = ANY($1) AND s.deleted_at IS NULL ORDER BY s.id
+                     ON CONFLICT (session_id) DO UPDATE SET replica_id = excluded.replica_id, epoch = o.epoch + 1
+                     WHERE o.replica_id = excluded.replica_id OR NOT EXISTS (
+                        SELECT FROM session_pool.replicas r WHERE r.id = o.replica_id AND r.heartbeat_at > now() - $3 * interval '1 second')
+                     RETURNING session_id, epoch",
+                    [ids.into(), replica.into(), patience.as_secs_f64().into()],
+                )
+                .await?;
+            rows.iter()
+                .map(|row| Ok((SessionId::from_uuid(row.try_get_by_index(0)?), row.try_get_by_index::<i64>(1)?.cast_unsigned())))
+                .collect::<Result<Vec<Standing>, Error>>()
+        };
+        self.db.engine.transaction("take sessions", take).await
+    }
+
+    /// Gives up a session that was taken under `epoch`, because the ledger knows `standing`, a higher one. The next taker goes above it.
+    pub(crate) async fn let_go(&self, replica: Uuid, session: SessionId, epoch: u64, standing: u64) -> Result<(), Error> {
+        let let_go = move |tx: Tx| async move {
+            tx.run(
+                "UPDATE session_pool.owners SET replica_id = $5, epoch = greatest(epoch, $4)
+                 WHERE session_id = $1 AND replica_id = $2 AND epoch = $3",
+                [
+                    session.uuid().into(),
+                    replica.into(),
+                    epoch.cast_signed().into(),
+                    standing.cast_signed().into(),
+                    Uuid::nil().into(),
+                ],
+            )
+            .await
+        };
+        self.db.engine.transaction("let a session go", let_go).await?;
+        Ok(())
+    }
+
+    /// Ends a replica: its sessions are unowned at once. Their rows stay, because epochs must never fall.
+    pub(crate) async fn leave(&self, replica: Uuid) -> Result<(), Error> {
+        let leave = move |tx: Tx| async move { tx.run("DELETE FROM session_pool.replicas WHERE id = $1", [replica.into()]).await };
+        self.db.engine.transaction("leave", leave).await?;
+        Ok(())
+    }
+
+    /// Forgets replicas not heard of for `age`, which must be longer than any taker waits.
+    pub(crate) async fn forget_replicas(&self, age: Duration) -> Result<u64, Error> {
+        let sql = "DELETE FROM session_pool.replicas WHERE heartbeat_at < now() - $1 * interval '1 second'";
+        let forget = move |tx: Tx| async move { tx.run(sql, [age.as_secs_f64().into()]).await };
+        Ok(self.db.engine.transaction("forget replicas", forget).await?)
+    }
+}

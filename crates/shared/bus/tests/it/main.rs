@@ -1,0 +1,9 @@
+mod calls;
+mod deadlines;
+mod discovery;
+mod house;
+mod limits;
+mod permissions;
+mod relay;
+mod trace;
+mod zz_bench;

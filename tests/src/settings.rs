@@ -1,0 +1,57 @@
+//! The configuration of every service, as an operator would write it.
+
+use std::path::Path;
+
+use toml::{Table, Value, toml};
+
+/// What the services need to find each other.
+pub(crate) struct Settings<'a> {
+    pub nats_url: &'a str,
+    pub redis_url: &'a str,
+    pub simulator_url: &'a str,
+    /// Address of the gateway.
+    pub gateway: &'a str,
+    /// Address of a database for a role.
+    pub database: &'a dyn Fn(&str) -> String,
+    pub master_key: &'a Path,
+    pub password: &'a str,
+    pub platform_key: &'a str,
+    pub app_secret: &'a str,
+    pub verify_token: &'a str,
+}
+
+/// The services that have tables.
+const STORES: [&str; 5] = ["tenant", "template", "queue", "session_pool", "analytics"];
+
+pub(crate) fn render(settings: &Settings) -> String {
+    let mut file = Table::new();
+    for service in STORES.into_iter().chain(["gateway"]) {
+        let mut section = Table::new();
+        let (url, password) = (settings.nats_url, settings.password);
+        section.insert("nats".into(), Value::Table(toml! { url = url password = password }));
+        section.insert("telemetry".into(), Value::Table(toml! { log = "warn" format = "text" }));
+        if STORES.contains(&service) {
+            let (tenant_url, engine_url) =
+                ((settings.database)(&format!("barid_{service}_tenant")), (settings.database)(&format!("barid_{service}_engine")));
+            section.insert("database".into(), Value::Table(toml! { tenant_url = tenant_url engine_url = engine_url max_connections = 6 }));
+        }
+        file.insert(service.to_owned(), Value::Table(section));
+    }
+    let mut set = |section: &str, key: &str, value: Value| {
+        if let Some(Value::Table(section)) = file.get_mut(section) {
+            section.insert(key.to_owned(), value);
+        }
+    };
+    let master_key_file = settings.master_key.display().to_string();
+    for service in ["queue", "session_pool"] {
+        set(service, "vault", Value::Table(toml! { master_key_file = master_key_file }));
+    }
+    let (redis_url, base_url) = (settings.redis_url, settings.simulator_url);
+    let (app_secret, verify_token) = (settings.app_secret, settings.verify_token);
+    set("tenant", "platform_key", settings.platform_key.into());
+    set("session_pool", "cloud", Value::Table(toml! { base_url = base_url request_timeout = "2s" }));
+    set("gateway", "redis", Value::Table(toml! { url = redis_url }));
+    set("gateway", "listen", settings.gateway.into());
+    set("gateway", "meta_apps", Value::Table(toml! { main = { app_secret = app_secret, verify_token = verify_token } }));
+    file.to_string()
+}
