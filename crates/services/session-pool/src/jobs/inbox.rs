@@ -1,0 +1,190 @@
+//! Brings what Meta told to the ledger: what became of messages, and that customers wrote. A delivery leaves the inbox when the ledger has
+//! it, and not before.
+
+use std::{sync::Arc, time::Duration};
+
+use barid_domain::{Clock, Phone};
+use barid_proto::{
+    queue::v1::{Inbound as WireInbound, Receipt, ReceiptKind, ReportInboundRequest, ReportReceiptsRequest},
+    timestamp,
+};
+use barid_runtime::Jobs;
+use barid_whatsapp::cloud::webhook::{self, Inbound, Status as MessageStatus, StatusKind};
+use chrono::TimeDelta;
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    Error,
+    clients::Ledger,
+    pump,
+    store::{Delivery, Rest, Store},
+    verdict::{self, Effect},
+};
+
+/// Deliveries taken at once.
+const BATCH: u32 = 100;
+/// Receipts of one call: far below what the bus carries.
+const RECEIPTS: usize = 500;
+/// Inbound messages of one call, each of which is a commit of its own in the ledger.
+const INBOUND: usize = 100;
+/// How often an idle inbox is looked into by itself.
+const IDLE: Duration = Duration::from_millis(500);
+
+#[derive(Clone)]
+pub(crate) struct Inbox {
+    pub store: Store,
+    pub ledger: Ledger,
+    pub clock: Arc<dyn Clock>,
+    /// Notified when something was stored.
+    pub arrived: Arc<Notify>,
+}
+
+pub(crate) fn start(jobs: &Jobs, inbox: Inbox) {
+    jobs.spawn("inbox", inbox.run(jobs.shutdown()));
+}
+
+/// What is in deliveries.
+#[derive(Default)]
+struct Contents {
+    receipts: Vec<Receipt>,
+    inbound: Vec<WireInbound>,
+    /// Sessions that shall rest, and why.
+    rests: Vec<(usize, Rest, &'static str)>,
+}
+
+impl Inbox {
+    async fn run(self, shutdown: CancellationToken) {
+        loop {
+            tokio::select! {
+                () = shutdown.cancelled() => return,
+                () = self.arrived.notified() => {}
+                () = tokio::time::sleep(IDLE) => {}
+            }
+            while !shutdown.is_cancelled() {
+                match self.turn().await {
+                    Ok(0) => break,
+                    Ok(_) => {}
+                    Err(error) => {
+                        tracing::warn!(%error, "webhooks wait");
+                        break;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Brings a batch; says how many deliveries were taken.
+    async fn turn(&self) -> Result<usize, Error> {
+        let deliveries = self.store.take_deliveries(BATCH).await?;
+        let ids = |deliveries: &[Delivery]| deliveries.iter().map(|delivery| delivery.id).collect();
+        if deliveries.is_empty() {
+            return Ok(0);
+        }
+        let Err(error) = self.bring(&deliveries).await else {
+            self.store.delivered(ids(&deliveries)).await?;
+            return Ok(deliveries.len());
+        };
+        let alone = deliveries.len() == 1 || matches!(&error, Error::Refused(status) if pump::passes(status));
+        if alone {
+            self.store.postpone(ids(&deliveries)).await?;
+            return Err(error);
+        }
+        // One of them is at fault; the others need not wait for it.
+        for delivery in deliveries.chunks(1) {
+            match self.bring(delivery).await {
+                Ok(()) => self.store.delivered(ids(delivery)).await?,
+                Err(error) => {
+                    tracing::error!(delivery = %delivery[0].id, session = %delivery[0].session, %error, "a webhook is not taken by the ledger");
+                    self.store.postpone(ids(delivery)).await?;
+                }
+            }
+        }
+        Ok(deliveries.len())
+    }
+
+    async fn bring(&self, deliveries: &[Delivery]) -> Result<(), Error> {
+        let contents = self.read(deliveries);
+        for receipts in contents.receipts.chunks(RECEIPTS) {
+            self.ledger.clone().report_receipts(ReportReceiptsRequest { receipts: receipts.to_vec() }).await?;
+        }
+        for inbound in contents.inbound.chunks(INBOUND) {
+            self.ledger.clone().report_inbound(ReportInboundRequest { inbound: inbound.to_vec() }).await?;
+        }
+        for (index, rest, reason) in contents.rests {
+            self.store.rest(deliveries[index].session, deliveries[index].tenant, rest, reason).await?;
+        }
+        Ok(())
+    }
+
+    fn read(&self, deliveries: &[Delivery]) -> Contents {
+        let mut contents = Contents::default();
+        for (index, delivery) in deliveries.iter().enumerate() {
+            let changes = webhook::parse(&delivery.body).unwrap_or_else(|error| {
+                // It was read once when it came.
+                tracing::error!(delivery = %delivery.id, %error, "a stored webhook is none");
+                Vec::new()
+            });
+            for change in changes {
+                for status in change.statuses {
+                    if let StatusKind::Failed(failure) = &status.kind
+                        && let Some(rest) = self.rest(verdict::effect(failure))
+                    {
+                        contents.rests.push((index, rest.0, rest.1));
+                    }
+                    contents.receipts.extend(receipt(delivery, status));
+                }
+                contents.inbound.extend(change.inbound.into_iter().filter_map(|message| inbound(delivery, message)));
+            }
+        }
+        contents
+    }
+
+    fn rest(&self, effect: Effect) -> Option<(Rest, &'static str)> {
+        match effect {
+            Effect::Pause { asked, shortest, reason } => {
+                let by = TimeDelta::from_std(verdict::rest(asked, shortest, 0)).unwrap_or_default();
+                Some((Rest::Until(self.clock.now() + by), reason))
+            }
+            Effect::Stop { reason } => Some((Rest::Stopped, reason)),
+            Effect::Fine | Effect::None | Effect::BackOff => None,
+        }
+    }
+}
+
+fn receipt(delivery: &Delivery, status: MessageStatus) -> Option<Receipt> {
+    let (kind, reason, retry) = match status.kind {
+        StatusKind::Sent => (ReceiptKind::Sent, "", false),
+        StatusKind::Delivered => (ReceiptKind::Delivered, "", false),
+        StatusKind::Read => (ReceiptKind::Read, "", false),
+        StatusKind::Failed(failure) => (ReceiptKind::Failed, failure.reason, verdict::is_passing(failure.action)),
+        StatusKind::Other(_) => return None,
+    };
+    Some(Receipt {
+        session_id: delivery.session.to_string(),
+        provider_id: status.provider_id,
+        message_id: status.message_id.unwrap_or_default(),
+        kind: kind.into(),
+        reason: reason.to_owned(),
+        retry,
+        time: Some(timestamp(status.timestamp)),
+    })
+}
+
+/// A customer whose number is hidden cannot be named to the ledger yet.
+fn inbound(delivery: &Delivery, message: Inbound) -> Option<WireInbound> {
+    // With a plus in front no country is needed; any will do.
+    let is_number = message.from.starts_with('+') && "US".parse().is_ok_and(|country| Phone::parse(&message.from, country).is_ok());
+    if !is_number {
+        tracing::info!(delivery = %delivery.id, session = %delivery.session, "a customer wrote without showing a number");
+        return None;
+    }
+    Some(WireInbound {
+        tenant_id: delivery.tenant.to_string(),
+        session_id: delivery.session.to_string(),
+        from: message.from,
+        profile_name: message.profile_name.unwrap_or_default(),
+        business_scoped_id: message.user_id.unwrap_or_default(),
+        time: Some(timestamp(message.timestamp)),
+    })
+}

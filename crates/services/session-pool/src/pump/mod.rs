@@ -1,0 +1,380 @@
+//! Brings messages from the ledger to WhatsApp: looks who waits, owns their sessions, claims as many messages as can be sent at once, and
+//! keeps claiming while answers come in. One task decides; sends and reports run beside it.
+
+mod board;
+mod courier;
+mod report;
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use barid_bus::{Bus, Service};
+use barid_domain::{Clock, SessionId, TenantId};
+use barid_proto::queue::v1::{ClaimRequest, ClaimResponse, FenceRequest, ListDemandRequest, SessionClaim, SessionEpoch};
+use barid_whatsapp::cloud::Client;
+use chrono::{DateTime, TimeDelta, Utc};
+use futures::{Stream, StreamExt, stream};
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+use tonic::{Code, Status};
+use uuid::Uuid;
+
+use crate::{
+    Error, choice,
+    clients::{Directory, Ledger},
+    ownership::Lease,
+    share::share,
+    store::{CHANGED, Rest, Store},
+    verdict::{self, Effect},
+};
+use board::Board;
+use courier::{Courier, News};
+
+/// Topic on which a replica that leaves says that its sessions are free.
+pub(crate) const RELEASED: &str = "sessions-released";
+
+/// Most messages of one claim: even the longest fit into one answer on the bus.
+const CLAIM: u32 = 50;
+/// Most sessions taken over in one turn.
+const TAKE: usize = 200;
+/// Most sessions whose demand is asked for.
+const DEMAND: u32 = 2000;
+/// Demand is asked for this often at most, however many notices come.
+const GLANCE: Duration = Duration::from_millis(20);
+/// After an error the pump looks again in so long.
+const CATCH_BREATH: Duration = Duration::from_millis(500);
+
+/// What a pump needs.
+pub(crate) struct Parts {
+    pub replica: Uuid,
+    pub store: Store,
+    pub bus: Bus,
+    pub directory: Directory,
+    pub clock: Arc<dyn Clock>,
+    pub lease: Lease,
+    /// Replicas that are alive.
+    pub alive: watch::Receiver<Vec<Uuid>>,
+    pub cloud: Client,
+    pub config: crate::PoolConfig,
+    /// How long an owner must not have been heard of before its sessions are taken over.
+    pub patience: Duration,
+}
+
+enum Notice {
+    Demand,
+    Changed(Option<SessionId>),
+    Released,
+}
+
+type Notices = std::pin::Pin<Box<dyn Stream<Item = Notice> + Send>>;
+
+/// A claim that is repeated until it is answered.
+struct Pending {
+    request: ClaimRequest,
+    failures: u32,
+    /// Uptime of the next try.
+    next: Duration,
+}
+
+pub(crate) struct Pump {
+    parts: Parts,
+    ledger: Ledger,
+    board: Board,
+    courier: Courier,
+    news: mpsc::Receiver<News>,
+    notices: Notices,
+    pending: Option<Pending>,
+    /// Rests that are not written yet.
+    rests: HashMap<SessionId, (TenantId, Rest, &'static str)>,
+    /// Whether something may wait that the board does not know.
+    stale: bool,
+    looked: Duration,
+    draining: bool,
+}
+
+impl Pump {
+    /// A pump, and the work of reporting that ends some time after the pump.
+    pub(crate) async fn new(parts: Parts) -> Result<(Self, impl Future<Output = ()> + Send + use<>), Error> {
+        let ledger = Ledger::new(parts.bus.channel());
+        let most = parts.config.max_in_flight as usize;
+        // Each message under way has one report and two news at most, so that nobody ever waits for room.
+        let (reports, reported) = mpsc::channel(most);
+        let (tell, news) = mpsc::channel(2 * most);
+        let reporting = report::run(ledger.clone(), reported, tell.clone());
+        let notices = notices(&parts.bus).await?;
+        let courier = Courier::new(parts.cloud.clone(), parts.lease.clone(), parts.clock.clone(), reports, tell);
+        let rules = choice::Settings { slots: parts.config.slots, ..choice::Settings::default() };
+        let board = Board::new(rules, parts.config.max_in_flight_per_session);
+        let pump = Self {
+            parts,
+            ledger,
+            board,
+            courier,
+            news,
+            notices,
+            pending: None,
+            rests: HashMap::new(),
+            stale: true,
+            looked: Duration::ZERO,
+            draining: false,
+        };
+        Ok((pump, reporting))
+    }
+
+    /// Sends until `shutdown`, then waits for what is under way.
+    pub(crate) async fn run(mut self, shutdown: CancellationToken) {
+        let mut wait = Duration::ZERO;
+        loop {
+            tokio::select! {
+                biased;
+                () = shutdown.cancelled() => break,
+                Some(news) = self.news.recv() => self.hear(news),
+                Some(notice) = self.notices.next() => self.notice(notice),
+                () = tokio::time::sleep(wait) => {}
+            }
+            while let Ok(news) = self.news.try_recv() {
+                self.hear(news);
+            }
+            wait = match self.turn().await {
+                Ok(()) => self.wait(),
+                Err(error) => {
+                    tracing::warn!(%error, "messages wait");
+                    CATCH_BREATH
+                }
+            };
+        }
+        self.drain().await;
+    }
+
+    async fn turn(&mut self) -> Result<(), Error> {
+        self.write_rests().await?;
+        if !self.parts.lease.holds() {
+            return Ok(());
+        }
+        let since = self.parts.lease.now().saturating_sub(self.looked);
+        if since >= self.parts.config.tick || (self.stale && since >= GLANCE && self.free() > 0) {
+            self.look().await?;
+            self.take().await?;
+        }
+        self.claim().await
+    }
+
+    fn wait(&mut self) -> Duration {
+        let now = self.parts.lease.now();
+        let since = now.saturating_sub(self.looked);
+        let tick = self.parts.config.tick.saturating_sub(since);
+        if self.free() == 0 {
+            // News come when there is room again.
+            return tick.max(GLANCE);
+        }
+        let glance = if self.stale { GLANCE.saturating_sub(since) } else { tick };
+        let ready = match &self.pending {
+            Some(pending) => pending.next.saturating_sub(now),
+            None => self.board.wait(now),
+        };
+        tick.min(glance).min(ready)
+    }
+
+    fn free(&self) -> u32 {
+        self.parts.config.max_in_flight.saturating_sub(self.board.in_flight())
+    }
+
+    /// Learns what waits, and of whom.
+    async fn look(&mut self) -> Result<(), Error> {
+        self.stale = false;
+        let demand = self.ledger.list_demand(ListDemandRequest { limit: DEMAND }).await?.into_inner().sessions;
+        let now = self.parts.lease.now();
+        self.looked = now;
+        self.board.set_demand(demand, now);
+        let unread = self.board.unread(now);
+        if !unread.is_empty() {
+            let mut senders = self.parts.store.senders(unread.clone()).await?;
+            for session in unread {
+                self.board.set_sender(session, senders.remove(&session), now);
+            }
+        }
+        for tenant in self.board.unknown_tenants(now) {
+            // Nothing but the order depends on it.
+            let peak = self.parts.directory.profile(tenant).await.is_ok_and(|profile| profile.is_peak(self.parts.clock.now()));
+            self.board.set_peak(tenant, peak, now);
+        }
+        let used = self.board.used(now);
+        if !used.is_empty() {
+            self.parts.store.touch(used).await?;
+        }
+        self.board.prune(now);
+        Ok(())
+    }
+
+    /// Becomes the owner of sessions that have messages waiting and no owner: first here, then in the ledger's fence.
+    async fn take(&mut self) -> Result<(), Error> {
+        let (now, wall) = (self.parts.lease.now(), self.parts.clock.now());
+        let alive = self.parts.alive.borrow().clone();
+        let wanted: Vec<SessionId> = self.board.takeable(now, wall, self.parts.replica, &alive).take(TAKE).collect();
+        if !wanted.is_empty() {
+            let taken = self.parts.store.take(self.parts.replica, wanted.clone(), self.parts.patience).await?;
+            // An owner that is alive beats several times before it is worth asking again.
+            self.board.set_taken(&wanted, &taken, now + self.parts.config.heartbeat_ttl / 3);
+        }
+        let fencing = self.board.fencing();
+        if fencing.is_empty() {
+            return Ok(());
+        }
+        let epoch = |(session, epoch): &(SessionId, u64)| SessionEpoch { session_id: session.to_string(), epoch: *epoch };
+        let answer = self.ledger.fence(FenceRequest { sessions: fencing.iter().map(epoch).collect() }).await?.into_inner();
+        let standing: HashMap<String, u64> = answer.sessions.into_iter().map(|session| (session.session_id, session.epoch)).collect();
+        for (session, epoch) in fencing {
+            match standing.get(&session.to_string()) {
+                Some(standing) if *standing == epoch => {
+                    tracing::info!(%session, epoch, "owned");
+                    self.board.owned(session, epoch);
+                }
+                Some(standing) => {
+                    tracing::warn!(%session, epoch, standing, "another owner came first");
+                    self.board.lost(session);
+                    self.parts.store.let_go(self.parts.replica, session, epoch, *standing).await?;
+                }
+                None => self.board.lost(session),
+            }
+        }
+        Ok(())
+    }
+
+    /// Claims as many messages as can be sent at once, shared between tenants, and sends them.
+    async fn claim(&mut self) -> Result<(), Error> {
+        let now = self.parts.lease.now();
+        if self.pending.is_none() && !self.draining {
+            let wishes = self.board.wishes(now, self.parts.clock.now());
+            let granted = share(&wishes, &self.board.held(), self.free().min(CLAIM));
+            let sessions: Vec<SessionClaim> = granted
+                .into_iter()
+                .filter_map(|(session, max)| {
+                    let epoch = self.board.epoch(session)?;
+                    Some(SessionClaim { session_id: session.to_string(), epoch, max, windowed: true })
+                })
+                .collect();
+            if sessions.is_empty() {
+                return Ok(());
+            }
+            let request = ClaimRequest { claim_id: Uuid::new_v4().to_string(), sessions };
+            self.pending = Some(Pending { request, failures: 0, next: now });
+        }
+        let Some(mut pending) = self.pending.take_if(|pending| pending.next <= now) else { return Ok(()) };
+        match self.ledger.claim(pending.request.clone()).await {
+            Ok(answer) => {
+                self.claimed(&pending.request, answer.into_inner(), now).await;
+                Ok(())
+            }
+            Err(status) => {
+                if passes(&status) {
+                    // It may have been carried out: only the same claim again tells.
+                    pending.next = now + Duration::from_millis(50 << pending.failures.min(5));
+                    pending.failures += 1;
+                    self.pending = Some(pending);
+                }
+                Err(status.into())
+            }
+        }
+    }
+
+    async fn claimed(&mut self, request: &ClaimRequest, answer: ClaimResponse, claimed: Duration) {
+        let now = self.parts.lease.now();
+        for session in answer.stale_sessions.iter().filter_map(|id| id.parse().ok()) {
+            tracing::warn!(%session, "owned by another now");
+            self.board.lost(session);
+        }
+        let mut counts: HashMap<SessionId, u32> = HashMap::new();
+        for message in answer.messages {
+            let (Ok(session), Ok(tenant)) = (message.session_id.parse::<SessionId>(), message.tenant_id.parse::<TenantId>()) else {
+                tracing::error!(message = message.message_id, "the ledger handed out a message of no session");
+                continue;
+            };
+            *counts.entry(session).or_default() += 1;
+            let number = self.board.began(session, tenant, message.epoch, now, rand::random()).filter(|_| !self.draining);
+            match number {
+                Some(number) => self.courier.send(session, number, message, claimed),
+                None => self.courier.give_back(session, &message).await,
+            }
+        }
+        for claim in &request.sessions {
+            let Ok(session) = claim.session_id.parse() else { continue };
+            self.board.answered(session, claim.max, counts.get(&session).copied().unwrap_or_default(), now);
+        }
+    }
+
+    fn notice(&mut self, notice: Notice) {
+        self.stale = true;
+        match notice {
+            Notice::Demand => {}
+            Notice::Changed(session) => session.into_iter().for_each(|session| self.board.changed(session)),
+            Notice::Released => self.board.released(),
+        }
+    }
+
+    fn hear(&mut self, news: News) {
+        let now = self.parts.lease.now();
+        match news {
+            News::Reported { session } => self.board.ended(session, now),
+            News::Sent { session, effect } => match effect {
+                Effect::Pause { asked, shortest, reason } => {
+                    let Some((tenant, strikes)) = self.board.rest(session) else { return };
+                    let until = later(self.parts.clock.now(), verdict::rest(asked, shortest, strikes));
+                    self.rests.entry(session).or_insert((tenant, Rest::Until(until), reason));
+                }
+                Effect::Stop { reason } => {
+                    let Some((tenant, _)) = self.board.rest(session) else { return };
+                    self.rests.insert(session, (tenant, Rest::Stopped, reason));
+                }
+                Effect::BackOff => self.board.failed(session, now),
+                Effect::Fine => self.board.succeeded(session),
+                Effect::None => {}
+            },
+        }
+    }
+
+    /// Writes which sessions rest. What cannot be written now is written next time.
+    async fn write_rests(&mut self) -> Result<(), Error> {
+        while let Some((session, (tenant, rest, reason))) = self.rests.iter().next().map(|(session, rest)| (*session, *rest)) {
+            self.parts.store.rest(session, tenant, rest, reason).await?;
+            self.rests.remove(&session);
+        }
+        Ok(())
+    }
+
+    /// Claims nothing more; gives back what an open claim may hold; ends what is under way.
+    async fn drain(mut self) {
+        self.draining = true;
+        for _ in 0..3 {
+            if let Some(pending) = &mut self.pending {
+                pending.next = Duration::ZERO;
+                if let Err(error) = self.claim().await {
+                    tracing::warn!(%error, "a last claim is not answered");
+                }
+            }
+        }
+        while self.board.in_flight() > 0 {
+            let Some(news) = self.news.recv().await else { break };
+            self.hear(news);
+            if let Err(error) = self.write_rests().await {
+                tracing::warn!(%error, "a pause is not written");
+            }
+        }
+    }
+}
+
+fn later(now: DateTime<Utc>, by: Duration) -> DateTime<Utc> {
+    now + TimeDelta::from_std(by).unwrap_or_default()
+}
+
+/// Whether asking again may help.
+pub(crate) fn passes(status: &Status) -> bool {
+    !matches!(status.code(), Code::InvalidArgument | Code::NotFound | Code::PermissionDenied | Code::Unimplemented | Code::ResourceExhausted)
+}
+
+async fn notices(bus: &Bus) -> Result<Notices, Error> {
+    let listen = async |from, topic| bus.notices(from, topic).await.map_err(|error| Error::Listen(error.into()));
+    let demand = listen(Service::Queue, "demand").await?.map(|_| Notice::Demand);
+    let id = |bytes: bytes::Bytes| std::str::from_utf8(&bytes).ok().and_then(|text| text.parse().ok());
+    let changed = listen(Service::SessionPool, CHANGED).await?.map(move |bytes| Notice::Changed(id(bytes)));
+    let released = listen(Service::SessionPool, RELEASED).await?.map(|_| Notice::Released);
+    Ok(stream::select_all([demand.boxed(), changed.boxed(), released.boxed()]).boxed())
+}

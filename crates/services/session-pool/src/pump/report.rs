@@ -1,0 +1,58 @@
+//! Tells the ledger how sends went: in batches, in order, and again until it knows.
+
+use std::time::Duration;
+
+use barid_proto::queue::v1::{Outcome, ReportOutcomesRequest};
+use tokio::{sync::mpsc, time::Instant};
+
+use super::{
+    courier::{News, Report},
+    passes,
+};
+use crate::clients::Ledger;
+
+/// Most outcomes of one report.
+const BATCH: usize = 100;
+/// How long the first outcome of a report waits for others.
+const GATHER: Duration = Duration::from_millis(5);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
+/// Reports until nobody has anything to report any more.
+pub(super) async fn run(ledger: Ledger, mut reports: mpsc::Receiver<Report>, news: mpsc::Sender<News>) {
+    while let Some(first) = reports.recv().await {
+        let mut batch = vec![first];
+        let until = Instant::now() + GATHER;
+        while batch.len() < BATCH
+            && let Ok(Some(next)) = tokio::time::timeout_at(until, reports.recv()).await
+        {
+            batch.push(next);
+        }
+        let sessions: Vec<_> = batch.iter().map(|report| report.session).collect();
+        tell(&ledger, batch.into_iter().map(|report| report.outcome).collect()).await;
+        for session in sessions {
+            if news.send(News::Reported { session }).await.is_err() {
+                tracing::debug!(%session, "the pump is gone");
+            }
+        }
+    }
+}
+
+async fn tell(ledger: &Ledger, outcomes: Vec<Outcome>) {
+    let mut pause = Duration::from_millis(50);
+    loop {
+        let Err(status) = ledger.clone().report_outcomes(ReportOutcomesRequest { outcomes: outcomes.clone() }).await else { return };
+        if !passes(&status) {
+            break tracing::error!(%status, "the ledger refuses outcomes; they are told one by one");
+        }
+        tracing::warn!(waiting = outcomes.len(), %status, "outcomes wait to be told");
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+    if let [outcome] = outcomes.as_slice() {
+        // Nothing that is repeated will make it welcome; the ledger ends the message as uncertain.
+        return tracing::error!(message = outcome.message_id, attempt = outcome.attempt, "the ledger does not take this outcome");
+    }
+    for outcome in outcomes {
+        Box::pin(tell(ledger, vec![outcome])).await;
+    }
+}
