@@ -50,6 +50,7 @@ pub(crate) fn statements() -> Vec<String> {
             due_at timestamptz NOT NULL
         )"),
         one("CREATE INDEX ON session_pool.webhook_inbox (due_at)"),
+        one("CREATE INDEX ON session_pool.webhook_inbox (session_id, id)"),
         tenant_table("session_pool", "webhook_inbox", Access::Full),
         events("session_pool", "events"),
     ])

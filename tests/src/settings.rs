@@ -42,14 +42,15 @@ pub(crate) fn render(settings: &Settings) -> String {
             section.insert(key.to_owned(), value);
         }
     };
-    let master_key_file = settings.master_key.display().to_string();
     for service in ["queue", "session_pool"] {
+        let master_key_file = settings.master_key.display().to_string();
         set(service, "vault", Value::Table(toml! { master_key_file = master_key_file }));
     }
     let (redis_url, base_url) = (settings.redis_url, settings.simulator_url);
     let (app_secret, verify_token) = (settings.app_secret, settings.verify_token);
     set("tenant", "platform_key", settings.platform_key.into());
-    set("session_pool", "cloud", Value::Table(toml! { base_url = base_url request_timeout = "2s" }));
+    set("session_pool", "cloud", Value::Table(toml! { base_url = base_url connect_timeout = "1s" request_timeout = "2s" }));
+    set("session_pool", "pool", Value::Table(toml! { heartbeat_ttl = "3s" }));
     set("gateway", "redis", Value::Table(toml! { url = redis_url }));
     set("gateway", "listen", settings.gateway.into());
     set("gateway", "meta_apps", Value::Table(toml! { main = { app_secret = app_secret, verify_token = verify_token } }));

@@ -66,6 +66,7 @@ impl Stack {
     }
 
     async fn with(database: Option<Database>, postgres: Option<Postgres>) -> Result<Self> {
+        log_once();
         let home = tempfile::tempdir()?;
         let users: Vec<(Service, Secret)> = Service::ALL.into_iter().map(|service| (service, Secret::new(PASSWORD))).collect();
         let nats = barid_testkit::nats(&acl::server_config(&users)).await?;
@@ -215,4 +216,14 @@ async fn migrate(database_url: String) -> Result<()> {
     let config = barid_migrations::Config { database_url: Secret::new(database_url), role_password: Secret::new(PASSWORD) };
     barid_migrations::migrate(&config).await?;
     Ok(())
+}
+
+/// What goes wrong inside is shown when a test fails; `BARID_LOG=info` shows more.
+fn log_once() {
+    static LOG: std::sync::OnceLock<Option<barid_runtime::Guard>> = std::sync::OnceLock::new();
+    LOG.get_or_init(|| {
+        let log = std::env::var("BARID_LOG").unwrap_or_else(|_| "warn".to_owned());
+        let config = barid_runtime::TelemetryConfig { log, format: barid_runtime::Format::Text, otlp_endpoint: String::new() };
+        barid_runtime::init_telemetry("e2e", &config).ok()
+    });
 }

@@ -5,7 +5,7 @@
 
 mod api;
 mod breaker;
-mod choice;
+pub mod choice;
 mod clients;
 mod error;
 mod jobs;
@@ -94,7 +94,10 @@ impl Validate for Config {
         check(!cloud.connect_timeout.is_zero(), "cloud.connect_timeout: is zero");
         check(cloud.request_timeout >= cloud.connect_timeout, "cloud.request_timeout: is shorter than connect_timeout");
         check(pool.heartbeat_ttl >= Duration::from_millis(300), "pool.heartbeat_ttl: is shorter than 300ms");
-        check(pool.heartbeat_ttl <= Duration::from_secs(60), "pool.heartbeat_ttl: is longer than a minute; sessions would wait for so long");
+        check(
+            pool.heartbeat_ttl <= Duration::from_secs(60),
+            "pool.heartbeat_ttl: is longer than a minute; sessions would wait for so long",
+        );
         check(pool.tick >= Duration::from_millis(10), "pool.tick: is shorter than 10ms");
         check(pool.tick <= Duration::from_secs(60), "pool.tick: is longer than a minute");
         check(pool.slots >= 1, "pool.slots: give at least 1");

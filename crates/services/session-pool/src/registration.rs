@@ -44,7 +44,11 @@ pub(crate) fn check(session: Session, country: Country, new: bool) -> Result<Reg
     if new && cloud.access_token.is_empty() {
         violations.add("session.cloud.accessToken", "required", "is required; give a token of Meta's that may send from this number");
     } else if !cloud.access_token.bytes().all(|byte| byte.is_ascii_graphic()) {
-        violations.add("session.cloud.accessToken", "invalid_token", "has characters that no token has; copy it again, without white space");
+        violations.add(
+            "session.cloud.accessToken",
+            "invalid_token",
+            "has characters that no token has; copy it again, without white space",
+        );
     }
     if session.messages_per_minute > MOST_PACE {
         violations.add("session.messagesPerMinute", "out_of_range", format!("give 1 to {MOST_PACE}, or 0 for {DEFAULT_PACE}"));
@@ -80,6 +84,9 @@ const FIELDS: [&str; 9] = [
     "cloud.access_token",
 ];
 
+/// A field of a connector.
+type Part = fn(&mut CloudConnector) -> &mut String;
+
 /// Puts the fields that `mask` names (without names: those that are set) from `changes` into `session`. A token is never emptied: it is
 /// not given back, so who returns what was read has none.
 pub(crate) fn merge(session: &mut Session, changes: Session, mask: &[String]) -> Result<(), Status> {
@@ -106,7 +113,7 @@ pub(crate) fn merge(session: &mut Session, changes: Session, mask: &[String]) ->
         return Ok(());
     };
     let whole = named("cloud");
-    let parts: [(&str, fn(&mut CloudConnector) -> &mut String); 5] = [
+    let parts: [(&str, Part); 5] = [
         ("cloud.phone_number_id", |cloud| &mut cloud.phone_number_id),
         ("cloud.business_account_id", |cloud| &mut cloud.business_account_id),
         ("cloud.portfolio_id", |cloud| &mut cloud.portfolio_id),
@@ -150,7 +157,8 @@ mod tests {
     #[test]
     fn every_wrong_field_is_named_at_once() {
         let cloud = CloudConnector { access_token: "two words".into(), ..CloudConnector::default() };
-        let wrong = Session { phone_number: "12".into(), messages_per_minute: 60_001, connector: Some(Connector::Cloud(cloud)), ..session() };
+        let wrong =
+            Session { phone_number: "12".into(), messages_per_minute: 60_001, connector: Some(Connector::Cloud(cloud)), ..session() };
         let message = check(wrong, egypt(), true).expect_err("wrong").message().to_owned();
         for field in ["phoneNumber", "cloud.phoneNumberId", "cloud.app", "cloud.accessToken", "messagesPerMinute"] {
             assert!(message.contains(&format!("session.{field}: ")), "{field} in {message}");

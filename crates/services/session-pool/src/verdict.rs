@@ -107,7 +107,9 @@ fn sentence(reason: &str) -> &'static str {
         "number_unknown" => "Meta does not know this phone number id, or not for this access token; correct it, then activate the session.",
         "number_unregistered" => "The number is not registered at Meta's Cloud API; register it there, then activate the session.",
         "display_name_unapproved" => "Meta has not approved the display name of the number; see to it there, then activate the session.",
-        "account_locked" => "Meta has locked the WhatsApp business account; see to it in Meta's Business Manager, then activate the session.",
+        "account_locked" => {
+            "Meta has locked the WhatsApp business account; see to it in Meta's Business Manager, then activate the session."
+        }
         "billing" => "Meta cannot charge the WhatsApp business account; see to its payment method there, then activate the session.",
         _ => "WhatsApp does not take messages from this session; see to it in Meta's Business Manager, then activate the session.",
     }

@@ -41,24 +41,20 @@ impl Channel {
         let unknown = || Status::unimplemented(format!("there is no method {path}"));
         let subject = subject::call(self.bus.service, path).ok_or_else(unknown)?;
         let service = subject::service(path).ok_or_else(unknown)?;
-        let limit = self.bus.client.max_payload();
         trace::inject(&mut headers);
         headers.insert("grpc-timeout", metadata::timeout_value(deadline));
         let nats_headers = metadata::to_nats(&headers);
-        if framed.len() + HEADER_ROOM > limit {
-            return Err(Status::resource_exhausted(format!(
-                "the request has {} bytes and the bus carries {}; send it in smaller parts",
-                framed.len(),
-                limit - HEADER_ROOM
-            )));
-        }
+        let size = framed.len();
         let asked = self.bus.inboxes.ask(&self.bus.client, service, subject, nats_headers, framed);
         let answer = tokio::time::timeout(deadline.saturating_sub(started.elapsed()), asked)
             .await
             .map_err(|_| Status::deadline_exceeded(format!("{path} did not answer within {deadline:?}")))?
             .map_err(|error| match error {
                 inbox::Error::Send(error) if error.kind() == PublishErrorKind::MaxPayloadExceeded => {
-                    Status::resource_exhausted("the request is larger than the bus carries; send it in smaller parts")
+                    let limit = self.bus.client.max_payload();
+                    Status::resource_exhausted(format!(
+                        "the request has {size} bytes besides its metadata and the bus carries {limit} in all; send it in smaller parts"
+                    ))
                 }
                 error => Status::unavailable(format!("the bus is out of reach: {error}")),
             })?;
@@ -72,9 +68,6 @@ impl Channel {
         }
     }
 }
-
-/// Space kept in a NATS message for headers.
-pub(crate) const HEADER_ROOM: usize = 16 * 1024;
 
 impl Bus {
     /// A channel to every service.

@@ -94,8 +94,10 @@ impl Inboxes {
             while let Some(answer) = answers.next().await {
                 let call = answer.subject.rsplit('.').next().and_then(|call| call.parse().ok());
                 let waiting = call.and_then(|call: u64| answered.waiting().remove(&call));
-                // Nobody waits for what comes after its deadline.
-                let _ = waiting.map(|waiting| waiting.send(answer));
+                if let Some(waiting) = waiting {
+                    // Fails when the caller has just stopped waiting.
+                    let _ = waiting.send(answer);
+                }
             }
             answered.waiting().clear();
         });

@@ -52,10 +52,12 @@ pub(crate) fn timeout(headers: &HeaderMap) -> Option<Duration> {
     })
 }
 
-/// What is left of a deadline, as `grpc-timeout`.
-pub(crate) fn timeout_value(left: Duration) -> HeaderValue {
-    let text = format!("{}u", left.as_micros().min(99_999_999));
-    HeaderValue::from_str(&text).unwrap_or(HeaderValue::from_static("0u"))
+/// A deadline as `grpc-timeout`, in the finest unit whose count still has eight digits.
+pub(crate) fn timeout_value(deadline: Duration) -> HeaderValue {
+    const MOST: u128 = 99_999_999;
+    let units = [(deadline.as_micros(), "u"), (deadline.as_millis(), "m"), (u128::from(deadline.as_secs()), "S")];
+    let (count, unit) = units.into_iter().find(|(count, _)| *count <= MOST).unwrap_or((MOST, "S"));
+    HeaderValue::from_str(&format!("{count}{unit}")).unwrap_or(HeaderValue::from_static("0u"))
 }
 
 #[cfg(test)]
@@ -75,6 +77,13 @@ mod tests {
             headers.insert("grpc-timeout", HeaderValue::from_bytes(wrong.as_bytes()).expect("a header"));
             assert_eq!(timeout(&headers), None, "{wrong}");
         }
-        assert_eq!(timeout_value(Duration::from_secs(500)), "99999999u");
+    }
+
+    #[test]
+    fn a_deadline_is_written_as_finely_as_fits() {
+        assert_eq!(timeout_value(Duration::from_millis(1500)), "1500000u");
+        assert_eq!(timeout_value(Duration::from_secs(500)), "500000m");
+        assert_eq!(timeout_value(Duration::from_secs(500_000)), "500000S");
+        assert_eq!(timeout_value(Duration::MAX), "99999999S");
     }
 }

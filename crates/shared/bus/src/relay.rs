@@ -180,10 +180,11 @@ impl<O: Outbox> Relay<O> {
 }
 
 fn failed(error: async_nats::error::Error<PublishErrorKind>) -> Error {
-    match error.kind() {
-        PublishErrorKind::WrongLastSequence => Error::Overtaken,
-        _ => Error::Other(error.into()),
-    }
+    // A stream of several replicas refuses in other words than one that stands alone.
+    let refused = std::error::Error::source(&error)
+        .and_then(|source| source.downcast_ref::<jetstream::Error>())
+        .is_some_and(|error| error.error_code() == jetstream::ErrorCode::STREAM_WRONG_LAST_SEQUENCE_CONSTANT);
+    if refused || error.kind() == PublishErrorKind::WrongLastSequence { Error::Overtaken } else { Error::Other(error.into()) }
 }
 
 /// The event as a message that insists on the sequence before it.

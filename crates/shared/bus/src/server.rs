@@ -2,13 +2,18 @@
 
 use std::{collections::BTreeMap, convert::Infallible, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
-use async_nats::service::{Request as Call, ServiceExt};
+use async_nats::{
+    PublishError,
+    client::PublishErrorKind,
+    service::{Request as Call, ServiceExt},
+};
 use barid_domain::TenantId;
 use barid_proto::{
     Guard,
     access::{PRINCIPAL_KEY, Principal},
     fault,
 };
+use bytes::Bytes;
 use futures::{FutureExt, StreamExt, stream::SelectAll};
 use http::{HeaderMap, HeaderValue, Request, Response, Uri};
 use http_body_util::BodyExt;
@@ -21,7 +26,7 @@ use tracing::Instrument;
 
 use crate::{
     Bus,
-    channel::{Channel, HEADER_ROOM, full},
+    channel::{Channel, full},
     metadata, subject, trace,
 };
 
@@ -51,11 +56,15 @@ impl Server {
     /// Calls worked on at once; more wait on the connection.
     const IN_FLIGHT: usize = 512;
 
+    /// How long a broker may take to confirm that no more calls come.
+    const LAST_CALLS: Duration = Duration::from_secs(1);
+
     pub fn new(bus: Bus, guard: Arc<Guard>) -> Self {
         Self { bus, guard, handlers: BTreeMap::new(), in_flight: Self::IN_FLIGHT }
     }
 
     /// Adds a generated server.
+    #[expect(clippy::should_implement_trait, reason = "a builder's word, not arithmetic")]
     pub fn add<S>(mut self, server: S) -> Self
     where
         S: tower::Service<Request<Body>, Response = Response<Body>, Error = Infallible> + NamedService + Clone + Send + Sync + 'static,
@@ -96,20 +105,28 @@ impl Server {
         let permits = Arc::new(Semaphore::new(self.in_flight));
         let tasks = TaskTracker::new();
         let server = Arc::new(self);
-        loop {
-            let call = tokio::select! {
-                call = calls.next() => match call { Some(call) => call, None => break },
-                () = shutdown.cancelled() => break,
-            };
-            let Ok(permit) = permits.clone().acquire_owned().await else { break };
+        let take = async |call: Call| {
+            // Never closed, so there is always a permit in the end.
+            let permit = permits.clone().acquire_owned().await;
             let server = server.clone();
             tasks.spawn(async move {
                 server.answer(call).await;
                 drop(permit);
             });
+        };
+        loop {
+            let call = tokio::select! {
+                call = calls.next() => match call { Some(call) => call, None => break },
+                () = shutdown.cancelled() => break,
+            };
+            take(call).await;
         }
         if let Err(error) = service.stop().await {
             tracing::debug!(%error, "the service was already gone from the bus");
+        }
+        // What the broker handed over before it heard of the end is answered, too.
+        while let Ok(Some(call)) = tokio::time::timeout(Self::LAST_CALLS, calls.next()).await {
+            take(call).await;
         }
         tasks.close();
         tasks.wait().await;
@@ -118,31 +135,21 @@ impl Server {
 
     async fn answer(&self, call: Call) {
         let headers = call.message.headers.as_ref().map(metadata::from_nats).unwrap_or_default();
-        let (status, mut headers, payload) = match self.handle(&call, headers).await {
-            Ok((headers, payload)) => (None, headers, payload),
-            Err(status) => (Some(status), HeaderMap::new(), bytes::Bytes::new()),
-        };
-        let limit = self.bus.client.max_payload();
-        let (status, payload) = if payload.len() + HEADER_ROOM > limit {
-            let message = format!("the answer has {} bytes and the bus carries {}; ask for less", payload.len(), limit - HEADER_ROOM);
-            (Some(Status::resource_exhausted(message)), bytes::Bytes::new())
-        } else {
-            (status, payload)
-        };
-        match status {
-            Some(status) => {
-                if let Err(error) = status.add_header(&mut headers) {
-                    tracing::error!(%error, "a status does not fit into headers");
-                }
+        let outcome = self.handle(&call, headers).await;
+        let sent = match respond(&call, &outcome).await {
+            // Without an answer the caller would wait until its deadline.
+            Err(error) if error.kind() == PublishErrorKind::MaxPayloadExceeded => {
+                let smaller = Err(too_large(&outcome, self.bus.client.max_payload()));
+                respond(&call, &smaller).await
             }
-            None => drop(headers.insert("grpc-status", HeaderValue::from_static("0"))),
-        }
-        if let Err(error) = call.respond_with_headers(Ok(payload), metadata::to_nats(&headers)).await {
+            sent => sent,
+        };
+        if let Err(error) = sent {
             tracing::warn!(subject = %call.message.subject, %error, "an answer was not sent");
         }
     }
 
-    async fn handle(&self, call: &Call, mut headers: HeaderMap) -> Result<(HeaderMap, bytes::Bytes), Status> {
+    async fn handle(&self, call: &Call, mut headers: HeaderMap) -> Outcome {
         let subject = call.message.subject.as_str();
         let (caller, path) = subject::parse_call(subject).ok_or_else(|| Status::unimplemented(format!("there is no method {subject}")))?;
         let framed = call.message.payload.clone();
@@ -174,7 +181,39 @@ impl Server {
     }
 }
 
-async fn within(deadline: Duration, path: &str, handler: Handler, request: Request<Body>) -> Result<(HeaderMap, bytes::Bytes), Status> {
+type Outcome = Result<(HeaderMap, Bytes), Status>;
+
+async fn respond(call: &Call, outcome: &Outcome) -> Result<(), PublishError> {
+    let (headers, payload) = match outcome {
+        Ok((headers, payload)) => {
+            let mut headers = headers.clone();
+            headers.insert("grpc-status", HeaderValue::from_static("0"));
+            (headers, payload.clone())
+        }
+        Err(status) => {
+            let mut headers = HeaderMap::new();
+            if let Err(error) = status.add_header(&mut headers) {
+                tracing::error!(%error, "a status does not fit into headers");
+            }
+            (headers, Bytes::new())
+        }
+    };
+    call.respond_with_headers(Ok(payload), metadata::to_nats(&headers)).await
+}
+
+/// What is said instead of an outcome that the bus does not carry: an error keeps its code and the beginning of its sentence.
+fn too_large(outcome: &Outcome, limit: usize) -> Status {
+    const LONGEST: usize = 1000;
+    match outcome {
+        Ok((_, payload)) => Status::resource_exhausted(format!(
+            "the answer has {} bytes besides its metadata and the bus carries {limit} in all; ask for less",
+            payload.len()
+        )),
+        Err(status) => Status::new(status.code(), status.message().chars().take(LONGEST).collect::<String>()),
+    }
+}
+
+async fn within(deadline: Duration, path: &str, handler: Handler, request: Request<Body>) -> Outcome {
     tokio::time::timeout(deadline, async {
         let Ok(response) = handler.oneshot(request).await;
         let (parts, body) = response.into_parts();

@@ -93,7 +93,7 @@ impl Deployable for Simulator {
     }
 
     async fn run(config: Self::Config, shutdown: CancellationToken) -> Result<()> {
-        let address = config.listen;
+        let address = &config.listen;
         let listener = TcpListener::bind(address).await.with_context(|| format!("simulator.listen: cannot listen on {address}"))?;
         tracing::info!(address = %listener.local_addr()?, "the simulator listens");
         Ok(barid_simulator::serve(config, listener, shutdown).await?)

@@ -14,7 +14,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 /// The rules' numbers.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Settings {
+pub struct Settings {
     pub slots: usize,
     /// Waiting so long promotes by one class.
     pub max_wait: Duration,
@@ -50,7 +50,7 @@ impl Settings {
 
 /// What is known of a session.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Candidate {
+pub struct Candidate {
     pub session: SessionId,
     /// Immediate messages waiting.
     pub immediate: u64,
@@ -80,7 +80,7 @@ enum Class {
 
 /// How much a session deserves to be served; the least deserves most.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Rank {
+pub struct Rank {
     class: Class,
     /// Those with messages before those that only linger.
     nothing_waits: bool,
@@ -91,7 +91,7 @@ pub(crate) struct Rank {
 
 /// What to do about the slots.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Decision {
+pub struct Decision {
     /// Sessions to connect now, most deserving first: there is a free slot for each.
     pub warm: Vec<SessionId>,
     /// Sessions that shall give up their slot.
@@ -99,7 +99,7 @@ pub(crate) struct Decision {
 }
 
 /// Ranks a session at a moment.
-pub(crate) fn rank(candidate: &Candidate, now: DateTime<Utc>, settings: &Settings) -> Rank {
+pub fn rank(candidate: &Candidate, now: DateTime<Utc>, settings: &Settings) -> Rank {
     let waits = candidate.waiting > 0;
     let recent = candidate.last_used.is_some_and(|used| elapsed(used, now) < settings.recent);
     let class = match () {
@@ -126,10 +126,10 @@ fn elapsed(since: DateTime<Utc>, now: DateTime<Utc>) -> Duration {
 
 /// Decides who gets the slots and who leaves them. Never more than `slots` are taken, and nobody leaves before `min_warm` or with a write
 /// unacknowledged.
-pub(crate) fn choose(candidates: &[Candidate], now: DateTime<Utc>, settings: &Settings) -> Decision {
+pub fn choose(candidates: &[Candidate], now: DateTime<Utc>, settings: &Settings) -> Decision {
     let held_for = |candidate: &Candidate| candidate.slot_since.map(|since| elapsed(since, now));
     let stays = |candidate: &Candidate| held_for(candidate).is_some_and(|held| candidate.unacknowledged || held < settings.min_warm);
-    let is_spent = |candidate: &Candidate| !candidate.pinned && held_for(candidate).is_some_and(|held| held >= settings.max_hold);
+    let is_spent = |candidate: &Candidate| candidate.waiting > 0 && held_for(candidate).is_some_and(|held| held >= settings.max_hold);
 
     let mut ranked: Vec<(bool, bool, Rank, &Candidate)> = candidates
         .iter()
@@ -158,7 +158,8 @@ pub(crate) fn choose(candidates: &[Candidate], now: DateTime<Utc>, settings: &Se
 
     let taken = candidates.iter().filter(|candidate| candidate.slot_since.is_some()).count();
     let is_chosen = |candidate: &Candidate| chosen.sessions.contains(&candidate.session);
-    let (held, cold): (Vec<_>, Vec<_>) = ranked.iter().map(|(.., candidate)| *candidate).partition(|candidate| candidate.slot_since.is_some());
+    let (held, cold): (Vec<_>, Vec<_>) =
+        ranked.iter().map(|(.., candidate)| *candidate).partition(|candidate| candidate.slot_since.is_some());
     Decision {
         warm: cold.into_iter().filter(|cold| is_chosen(cold)).take(settings.slots.saturating_sub(taken)).map(|cold| cold.session).collect(),
         drain: held.into_iter().filter(|held| !is_chosen(held)).map(|held| held.session).collect(),

@@ -63,13 +63,10 @@ fn the_classes_stand_in_their_order() {
 fn waiting_promotes_by_a_class_each_time() {
     let settings = slots(10);
     let waits = |seconds| rank(&Candidate { oldest: ago(seconds), ..waiting(cold(1), 0, 1) }, now(), &settings).class;
-    assert_eq!([waits(19), waits(20), waits(40), waits(60), waits(9000)], [
-        Class::Recent,
-        Class::HighVolume,
-        Class::Peak,
-        Class::Immediate,
-        Class::Immediate
-    ]);
+    assert_eq!(
+        [waits(19), waits(20), waits(40), waits(60), waits(9000)],
+        [Class::Recent, Class::HighVolume, Class::Peak, Class::Immediate, Class::Immediate]
+    );
 }
 
 #[test]
@@ -183,7 +180,8 @@ proptest! {
 #[test]
 fn nobody_starves() {
     let settings = Settings { max_hold: Duration::from_secs(30), ..slots(2) };
-    let mut sessions: Vec<Candidate> = (0..20).map(|number| if number < 15 { waiting(cold(number), 1, 1) } else { waiting(cold(number), 0, 5) }).collect();
+    let mut sessions: Vec<Candidate> =
+        (0..20).map(|number| if number < 15 { waiting(cold(number), 1, 1) } else { waiting(cold(number), 0, 5) }).collect();
     let mut served: HashMap<SessionId, DateTime<Utc>> = HashMap::new();
     let mut time = now();
     let mut longest = TimeDelta::zero();

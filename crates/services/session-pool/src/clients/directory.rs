@@ -74,7 +74,7 @@ impl Directory {
                     () = shutdown.cancelled() => return,
                     notice = changed.next() => {
                         let Some(notice) = notice else { return };
-                        if let Some(id) = std::str::from_utf8(&notice).ok().and_then(|text| text.parse().ok()) {
+                        if let Some(id) = std::str::from_utf8(&notice).ok().and_then(|text| text.parse::<TenantId>().ok()) {
                             self.known.invalidate(&id).await;
                         }
                     }

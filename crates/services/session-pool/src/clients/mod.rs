@@ -2,7 +2,7 @@
 
 mod directory;
 
-pub(crate) use directory::{Directory, Profile};
+pub(crate) use directory::Directory;
 
 /// The ledger, where messages wait.
 pub(crate) type Ledger = barid_proto::queue::v1::ledger_service_client::LedgerServiceClient<barid_bus::Channel>;

@@ -250,7 +250,10 @@ impl Board {
     /// How long until something can be claimed that could not be before.
     pub(super) fn wait(&mut self, now: Duration) -> Duration {
         let most = self.most_per_session;
-        let ready = self.entries.values_mut().filter_map(|entry| (room(entry, now, most) > 0 || !entry.breaker.wait(now).is_zero()).then(|| wait(entry, now)));
+        let ready = self
+            .entries
+            .values_mut()
+            .filter_map(|entry| (room(entry, now, most) > 0 || !entry.breaker.wait(now).is_zero()).then(|| wait(entry, now)));
         ready.min().unwrap_or(IDLE)
     }
 

@@ -82,7 +82,10 @@ impl Courier {
 
     fn report(&self, session: SessionId, message: &ClaimedMessage, outcome: outcome::Outcome) -> Report {
         let time = Some(timestamp(self.clock.now()));
-        Report { session, outcome: Outcome { message_id: message.message_id.clone(), attempt: message.attempt, time, outcome: Some(outcome) } }
+        Report {
+            session,
+            outcome: Outcome { message_id: message.message_id.clone(), attempt: message.attempt, time, outcome: Some(outcome) },
+        }
     }
 }
 

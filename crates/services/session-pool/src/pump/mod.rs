@@ -367,7 +367,10 @@ fn later(now: DateTime<Utc>, by: Duration) -> DateTime<Utc> {
 
 /// Whether asking again may help.
 pub(crate) fn passes(status: &Status) -> bool {
-    !matches!(status.code(), Code::InvalidArgument | Code::NotFound | Code::PermissionDenied | Code::Unimplemented | Code::ResourceExhausted)
+    !matches!(
+        status.code(),
+        Code::InvalidArgument | Code::NotFound | Code::PermissionDenied | Code::Unimplemented | Code::ResourceExhausted
+    )
 }
 
 async fn notices(bus: &Bus) -> Result<Notices, Error> {

@@ -84,7 +84,8 @@ impl Store {
         let mut deliveries = Vec::new();
         for row in self.db.engine.transaction("take deliveries", take).await? {
             let (id, tenant): (Uuid, Uuid) = (row.try_get_by_index(0)?, row.try_get_by_index(1)?);
-            match self.vault.tenant(tenant).await.and_then(|key| Ok(key.open(place(tenant, id), &row.try_get_by_index::<Vec<u8>>(3).unwrap_or_default())?)) {
+            let sealed: Vec<u8> = row.try_get_by_index(3)?;
+            match self.vault.tenant(tenant).await.and_then(|key| key.open(place(tenant, id), &sealed)) {
                 Ok(body) => deliveries.push(Delivery {
                     id,
                     tenant: TenantId::from_uuid(tenant),
@@ -106,7 +107,8 @@ impl Store {
 
     /// They are tried again, after 1, 2, 4 and then every 8 seconds.
     pub(crate) async fn postpone(&self, ids: Vec<Uuid>) -> Result<(), Error> {
-        let sql = "UPDATE session_pool.webhook_inbox SET due_at = now() + (1 << least(tries - 1, 3)) * interval '1 second' WHERE id = ANY($1)";
+        let sql =
+            "UPDATE session_pool.webhook_inbox SET due_at = now() + (1 << least(tries - 1, 3)) * interval '1 second' WHERE id = ANY($1)";
         self.db.engine.transaction("postpone", move |tx: Tx| async move { tx.run(sql, [ids.into()]).await }).await?;
         Ok(())
     }

@@ -58,13 +58,7 @@ impl Store {
             tx.run(
                 "UPDATE session_pool.owners SET replica_id = $5, epoch = greatest(epoch, $4)
                  WHERE session_id = $1 AND replica_id = $2 AND epoch = $3",
-                [
-                    session.uuid().into(),
-                    replica.into(),
-                    epoch.cast_signed().into(),
-                    standing.cast_signed().into(),
-                    Uuid::nil().into(),
-                ],
+                [session.uuid().into(), replica.into(), epoch.cast_signed().into(), standing.cast_signed().into(), Uuid::nil().into()],
             )
             .await
         };

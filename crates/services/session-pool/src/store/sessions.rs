@@ -137,8 +137,9 @@ impl Store {
 }
 
 async fn find(tx: &Tx, tenant: TenantId, id: SessionId, lock: bool) -> Result<session::Model, Error> {
-    let mut query =
-        session::Entity::find_by_id(id.uuid()).filter(session::Column::TenantId.eq(tenant.uuid())).filter(session::Column::DeletedAt.is_null());
+    let mut query = session::Entity::find_by_id(id.uuid())
+        .filter(session::Column::TenantId.eq(tenant.uuid()))
+        .filter(session::Column::DeletedAt.is_null());
     if lock {
         query = query.lock_exclusive();
     }

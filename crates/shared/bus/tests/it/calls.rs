@@ -174,10 +174,10 @@ async fn a_service_that_stops_answers_what_it_was_asked() -> Result<()> {
     house.serve(server(bus).add(RendererServiceServer::new(renderer))).await;
 
     let (caller, _) = house.user("queue").await?;
-    let mut answers = caller.subscribe("_INBOX_queue.calls").await?;
+    let mut answers = caller.subscribe("inbox.queue.template.calls").await?;
     for _ in 0..CALLS {
         let subject = subject::call(Service::Queue, RENDER).expect("a method");
-        caller.publish_with_reply(subject, "_INBOX_queue.calls", EMPTY.into()).await?;
+        caller.publish_with_reply(subject, "inbox.queue.template.calls", EMPTY.into()).await?;
     }
     // The broker keeps the order of a connection: once this is heard, every call has reached the service.
     caller.publish(subject::notice(Service::Queue, "settled"), Default::default()).await?;

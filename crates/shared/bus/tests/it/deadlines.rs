@@ -68,7 +68,8 @@ async fn a_service_stops_working_at_the_deadline() -> Result<()> {
     // A caller who states a deadline and does not keep it itself.
     let (patient, _) = house.user("queue").await?;
     let headers = HeaderMap::from_iter([("grpc-timeout".parse()?, "150m".into())]);
-    let request = async_nats::Request::new().headers(headers).payload(EMPTY.into()).timeout(Some(SOON));
+    let inbox = "inbox.queue.template.patient".to_owned();
+    let request = async_nats::Request::new().headers(headers).payload(EMPTY.into()).inbox(inbox).timeout(Some(SOON));
     let answer = patient.send_request(subject::call(Service::Queue, RENDER).expect("a method"), request).await?;
     let status = answer.headers.as_ref().and_then(|headers| headers.get("grpc-status")).map(|value| value.as_str());
     assert_eq!(status, Some("4"), "DEADLINE_EXCEEDED");

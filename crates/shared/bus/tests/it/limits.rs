@@ -113,6 +113,9 @@ async fn an_error_with_too_much_to_say_keeps_its_code() -> Result<()> {
     let (code, message) = ask(&mut renderer, text("message 500000")).await.expect_err("an error");
     assert_eq!(code, Code::NotFound);
     assert!(message.starts_with('ع') && message.chars().count() < 10_000, "{} characters", message.chars().count());
+    let long = renderer.render_messages(text("details 500000")).await.expect_err("an error");
+    let details = long.get_details_bad_request().expect("details that fit");
+    assert_eq!(details.field_violations[0].description.len(), 500_000);
     let (code, message) = ask(&mut renderer, text("details 2000000")).await.expect_err("an error");
     assert_eq!((code, message.as_str()), (Code::InvalidArgument, "too much to say"));
     house.stop().await;

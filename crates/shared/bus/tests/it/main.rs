@@ -6,4 +6,3 @@ mod limits;
 mod permissions;
 mod relay;
 mod trace;
-mod zz_bench;

@@ -35,6 +35,9 @@ async fn nobody_speaks_as_another() -> Result<()> {
             let notice = subject::notice(other, "tenant-changed");
             user.publish(notice.clone(), Default::default()).await?;
             refused(&complaints, &notice).await?;
+            let answer = format!("inbox.gateway.{}.1.1", other.name());
+            user.publish(answer.clone(), EMPTY.into()).await?;
+            refused(&complaints, &answer).await?;
         }
         let own = subject::call(service, RENDER).expect("a method");
         user.publish(own.clone(), EMPTY.into()).await?;

@@ -1,0 +1,159 @@
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use barid_domain::SessionId;
+use barid_testkit::eventually;
+use chrono::{DateTime, TimeDelta, Utc};
+
+use crate::house::House;
+
+const NUMBER: &str = "100001";
+const CUSTOMER: &str = "+201112223334";
+
+impl House {
+    async fn quick() -> Result<Self> {
+        let mut house = Self::build().await?;
+        house.config.pool.heartbeat_ttl = Duration::from_millis(900);
+        house.config.cloud.connect_timeout = Duration::from_millis(300);
+        house.config.cloud.request_timeout = Duration::from_millis(600);
+        Ok(house)
+    }
+
+    fn patience(&self) -> TimeDelta {
+        TimeDelta::from_std(self.config.pool.heartbeat_ttl + self.config.cloud.request_timeout).expect("short")
+    }
+
+    /// When an epoch of a session was fenced.
+    async fn fenced(&self, session: SessionId, epoch: u64) -> Result<DateTime<Utc>> {
+        let session = session.to_string();
+        eventually(Duration::from_secs(20), || async {
+            let books = self.ledger.books();
+            let found = books.fenced.iter().find(|(found, at, _)| *found == session && *at == epoch);
+            found.map(|(.., at)| *at).with_context(|| format!("{:?}", books.fenced))
+        })
+        .await
+    }
+
+    fn epochs_claimed(&self) -> Vec<u64> {
+        let mut epochs: Vec<u64> = self.ledger.books().claimed.iter().map(|(_, epoch)| *epoch).collect();
+        epochs.dedup();
+        epochs
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dead_owners_session_is_taken_over_after_its_time_and_not_before() -> Result<()> {
+    let house = House::quick().await?;
+    let first = house.replica().await?;
+    let from = house.laundry(NUMBER).await?;
+    let message = house.text(from, NUMBER, CUSTOMER).await?;
+    let id = message.message_id.clone();
+    house.ledger.accept(vec![message]).await;
+    house.acknowledged(&id).await?;
+    first.kill();
+    let second = house.replica().await?;
+    let message = house.text(from, NUMBER, CUSTOMER).await?;
+    let id = message.message_id.clone();
+    house.ledger.accept(vec![message]).await;
+    let taken = house.fenced(from.1, 2).await?;
+    let last = house.database.execute(&["SELECT extract(epoch FROM min(heartbeat_at)) FROM session_pool.replicas"]).await?;
+    let last = DateTime::from_timestamp_micros((last.parse::<f64>()? * 1e6) as i64).context("a time")?;
+    assert!(taken - last >= house.patience(), "taken over after {}", taken - last);
+    house.acknowledged(&id).await?;
+    assert_eq!(house.epochs_claimed(), [1, 2]);
+    second.stop().await;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_sessions_of_an_owner_that_leaves_are_taken_over_at_once() -> Result<()> {
+    let mut house = House::build().await?;
+    // Whoever waits for this waits longer than the test.
+    house.config.pool.heartbeat_ttl = Duration::from_secs(60);
+    let first = house.replica().await?;
+    let from = house.laundry(NUMBER).await?;
+    let message = house.text(from, NUMBER, CUSTOMER).await?;
+    let id = message.message_id.clone();
+    house.ledger.accept(vec![message]).await;
+    house.acknowledged(&id).await?;
+    let second = house.replica().await?;
+    first.stop().await;
+    let message = house.text(from, NUMBER, CUSTOMER).await?;
+    let id = message.message_id.clone();
+    house.ledger.accept(vec![message]).await;
+    house.acknowledged(&id).await?;
+    assert_eq!(house.epochs_claimed(), [1, 2]);
+    second.stop().await;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_owners_only_one_sends() -> Result<()> {
+    let house = House::build().await?;
+    let (first, second) = (house.replica().await?, house.replica().await?);
+    let from = house.laundry(NUMBER).await?;
+    let mut messages = Vec::new();
+    for customer in 0..60 {
+        messages.push(house.text(from, NUMBER, &format!("+2011122{customer:05}")).await?);
+    }
+    let ids: Vec<String> = messages.iter().map(|message| message.message_id.clone()).collect();
+    house.ledger.accept(messages).await;
+    for id in &ids {
+        house.acknowledged(id).await?;
+    }
+    assert_eq!(house.epochs_claimed(), [1]);
+    assert_eq!((house.whatsapp.count("distinct").await?, house.whatsapp.count("duplicates").await?), (60, 0));
+    first.stop().await;
+    second.stop().await;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_owner_whose_epoch_is_stale_lets_go_and_comes_back_above_it() -> Result<()> {
+    let (house, _replica) = House::start().await?;
+    let from = house.laundry(NUMBER).await?;
+    let message = house.text(from, NUMBER, CUSTOMER).await?;
+    let id = message.message_id.clone();
+    house.ledger.accept(vec![message]).await;
+    house.acknowledged(&id).await?;
+    house.ledger.books().fences.insert(from.1.to_string(), 50);
+    let message = house.text(from, NUMBER, CUSTOMER).await?;
+    let id = message.message_id.clone();
+    house.ledger.accept(vec![message]).await;
+    house.acknowledged(&id).await?;
+    assert_eq!(house.epochs_claimed(), [1, 51], "nothing was claimed under an epoch that another may have");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replica_that_is_not_heard_of_is_silent_until_it_is() -> Result<()> {
+    let house = House::quick().await?;
+    let _replica = house.replica().await?;
+    let from = house.laundry(NUMBER).await?;
+    let message = house.text(from, NUMBER, CUSTOMER).await?;
+    let id = message.message_id.clone();
+    house.ledger.accept(vec![message]).await;
+    house.acknowledged(&id).await?;
+
+    house.database.execute(&["REVOKE INSERT, UPDATE ON session_pool.replicas FROM barid_session_pool_engine"]).await?;
+    eventually(Duration::from_secs(10), || async {
+        let age =
+            house.database.execute(&["SELECT max(heartbeat_at) < now() - interval '900 milliseconds' FROM session_pool.replicas"]).await?;
+        ensure!(age == "t", "it was heard of");
+        Ok(())
+    })
+    .await?;
+    let message = house.text(from, NUMBER, CUSTOMER).await?;
+    let id = message.message_id.clone();
+    house.ledger.accept(vec![message]).await;
+    // A number of ticks go by, as the heart's tries to beat show.
+    let looks = house.ledger.books().claimed.len();
+    let silent = eventually(Duration::from_secs(1), || async {
+        ensure!(house.ledger.books().claimed.len() > looks, "silent");
+        Ok(())
+    });
+    assert!(silent.await.is_err(), "it claimed without a heartbeat");
+    house.database.execute(&["GRANT INSERT, UPDATE ON session_pool.replicas TO barid_session_pool_engine"]).await?;
+    house.acknowledged(&id).await?;
+    Ok(())
+}

@@ -1,0 +1,135 @@
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use barid_proto::{
+    queue::v1::ReceiptKind,
+    session_pool::v1::{IngestWebhookRequest, SessionState},
+};
+use barid_testkit::eventually;
+use serde_json::{Value, json};
+use tonic::{Code, Status};
+
+use crate::{
+    house::{House, session},
+    whatsapp::APP,
+};
+
+const CUSTOMER: &str = "201112223334";
+
+impl House {
+    async fn ingest(&self, app: &str, body: &Value) -> Result<u32, Status> {
+        let request = IngestWebhookRequest { app: app.into(), body: body.to_string().into_bytes().into() };
+        Ok(self.pool().ingest_webhook(request).await?.into_inner().stored)
+    }
+
+    async fn inbox(&self) -> Result<String> {
+        self.database.execute(&["SELECT count(*) FROM session_pool.webhook_inbox"]).await
+    }
+}
+
+fn post(changes: Vec<Value>) -> Value {
+    json!({"object": "whatsapp_business_account", "entry": [{"id": "waba", "changes": changes}]})
+}
+
+fn change(number: &str, key: &str, items: Value) -> Value {
+    let metadata = json!({"phone_number_id": number, "display_phone_number": "2012345678"});
+    json!({"field": "messages", "value": {"metadata": metadata, key: items}})
+}
+
+fn status(id: &str, kind: &str) -> Value {
+    json!({"id": id, "status": kind, "timestamp": "1700000000", "recipient_id": CUSTOMER, "biz_opaque_callback_data": "msg_1"})
+}
+
+fn wrote(id: &str) -> Value {
+    json!([{"id": id, "from": CUSTOMER, "timestamp": "1700000000", "type": "text", "text": {"body": "شكراً"}}])
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_news_of_numbers_registered_with_the_app_are_kept() -> Result<()> {
+    let (house, replica) = House::start().await?;
+    let (laundry, bakery) = (house.tenant(), house.tenant());
+    let (clean, bread) = (house.create(laundry, session("100001")).await?, house.create(bakery, session("100002")).await?);
+    let gone = house.create(laundry, session("100003")).await?;
+    house.delete(laundry, &gone.id).await?;
+    let body = post(vec![
+        change("100001", "statuses", json!([status("wamid.1", "sent"), status("wamid.1", "delivered")])),
+        change("100002", "messages", wrote("wamid.2")),
+        change("100003", "statuses", json!([status("wamid.3", "sent")])),
+        change("999", "statuses", json!([status("wamid.4", "sent")])),
+        json!({"field": "account_update", "value": {"event": "VERIFIED_ACCOUNT"}}),
+    ]);
+    assert_eq!(house.ingest("another-app", &body).await?, 0);
+    assert_eq!(house.ingest(APP, &body).await?, 2);
+    eventually(Duration::from_secs(10), || async {
+        ensure!(house.inbox().await? == "0", "the inbox is not empty");
+        Ok(())
+    })
+    .await?;
+    {
+        let books = house.ledger.books();
+        let receipts: Vec<_> = books.receipts.iter().map(|receipt| (receipt.session_id.as_str(), receipt.kind())).collect();
+        assert_eq!(receipts, [(clean.id.as_str(), ReceiptKind::Sent), (clean.id.as_str(), ReceiptKind::Delivered)]);
+        assert_eq!((books.receipts[0].provider_id.as_str(), books.receipts[0].message_id.as_str()), ("wamid.1", "msg_1"));
+        let [inbound] = books.inbound.as_slice() else { panic!("one customer wrote") };
+        assert_eq!((&inbound.session_id, &inbound.tenant_id), (&bread.id, &bakery.to_string()));
+        assert_eq!(inbound.from, format!("+{CUSTOMER}"));
+    }
+    for wrong in [json!("text"), json!({"object": "page", "entry": []}), json!({})] {
+        assert_eq!(house.ingest(APP, &wrong).await.expect_err("no webhook").code(), Code::InvalidArgument);
+    }
+    replica.stop().await;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_taken_waits_sealed_for_the_ledger_and_keeps_its_order() -> Result<()> {
+    let (house, _replica) = House::start().await?;
+    let tenant = house.tenant();
+    house.create(tenant, session("100001")).await?;
+    house.ledger.books().failing.insert("report_receipts", 3);
+    house.ledger.books().failing.insert("report_inbound", 2);
+    for kind in ["sent", "delivered", "read"] {
+        assert_eq!(house.ingest(APP, &post(vec![change("100001", "statuses", json!([status("wamid.1", kind)]))])).await?, 1);
+    }
+    assert_eq!(house.ingest(APP, &post(vec![change("100001", "messages", wrote("wamid.2"))])).await?, 1);
+    let rows = house.database.execute(&["SELECT w::text FROM session_pool.webhook_inbox w"]).await?;
+    assert!(!rows.is_empty(), "the ledger has not taken them");
+    for clear in [CUSTOMER, "شكراً", "wamid", "whatsapp"] {
+        assert!(!rows.contains(clear) && !rows.contains(&hex::encode(clear)), "{clear} shows");
+    }
+    eventually(Duration::from_secs(30), || async {
+        ensure!(house.inbox().await? == "0", "the inbox is not empty");
+        Ok(())
+    })
+    .await?;
+    let books = house.ledger.books();
+    let mut kinds: Vec<_> = books.receipts.iter().map(|receipt| receipt.kind()).collect();
+    kinds.dedup();
+    // A batch that failed half-way is told again from its beginning.
+    assert!(kinds.ends_with(&[ReceiptKind::Sent, ReceiptKind::Delivered, ReceiptKind::Read]), "{kinds:?}");
+    assert!(!books.inbound.is_empty());
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failure_that_is_told_later_counts_for_the_session_too() -> Result<()> {
+    let (house, _replica) = House::start().await?;
+    let tenant = house.tenant();
+    let id = house.create(tenant, session("100001")).await?.id;
+    let mut failed = status("wamid.1", "failed");
+    failed["errors"] = json!([{"code": 131_042, "title": "Business eligibility payment issue"}]);
+    let mut nowhere = status("wamid.2", "failed");
+    nowhere["errors"] = json!([{"code": 131_026, "title": "Message undeliverable"}]);
+    house.ingest(APP, &post(vec![change("100001", "statuses", json!([failed, nowhere]))])).await?;
+    let stopped = eventually(Duration::from_secs(10), || async {
+        let session = house.get(tenant, &id).await?;
+        ensure!(session.state() == SessionState::Stopped, "{:?}", session.state());
+        Ok(session)
+    })
+    .await?;
+    assert!(stopped.state_reason.contains("payment"), "{}", stopped.state_reason);
+    let books = house.ledger.books();
+    let told: Vec<_> = books.receipts.iter().map(|receipt| (receipt.kind(), receipt.reason.as_str(), receipt.retry)).collect();
+    assert_eq!(told, [(ReceiptKind::Failed, "billing", true), (ReceiptKind::Failed, "undeliverable", false)]);
+    Ok(())
+}
