@@ -24,10 +24,13 @@ async fn nats_postgres_and_redis_come_back_and_everything_arrives_once() -> Resu
             .collect();
         // The same key until it is taken: a call may be cut off after its commit.
         let call = json!({"messages": messages, "idempotencyKey": format!("round-{round}")});
-        let outcomes = eventually(Duration::from_secs(60), || async { laundry.api.post("/v1/messages:batchSend", &call).await }).await?;
-        for outcome in outcomes["outcomes"].as_array().context("outcomes")? {
-            accepted.insert(outcome["accepted"]["id"].as_str().with_context(|| format!("{outcome}"))?.to_owned());
-        }
+        let ids = eventually(Duration::from_secs(60), || async {
+            let answer = laundry.api.post("/v1/messages:batchSend", &call).await?;
+            let outcomes = answer["outcomes"].as_array().context("outcomes")?.iter();
+            outcomes.map(|outcome| Ok(outcome["accepted"]["id"].as_str().with_context(|| format!("{outcome}"))?.to_owned())).collect::<Result<Vec<_>>>()
+        })
+        .await?;
+        accepted.extend(ids);
         match round {
             0 => stack.servers.nats.restart().await?,
             1 => stack.servers.postgres.as_mut().context("a PostgreSQL of our own")?.restart().await?,
@@ -57,7 +60,7 @@ async fn nats_postgres_and_redis_come_back_and_everything_arrives_once() -> Resu
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_wiped_jetstream_is_told_everything_again_and_counts_stay_exact() -> Result<()> {
-    let mut stack = Stack::start().await?;
+    let stack = Stack::start().await?;
     let laundry = stack.business("Blue Nile").await?;
     let ahmed = laundry.knows_ahmed().await?;
     let send = async |text: &str| -> Result<()> {

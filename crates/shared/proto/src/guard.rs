@@ -57,7 +57,7 @@ impl Guard {
 
     fn check_limits(&self, message: &DynamicMessage) -> Result<(), Status> {
         let mut violations = Violations::default();
-        self.limits.check(message, "", &mut violations);
+        self.limits.check(message, &mut violations);
         violations.check()
     }
 }

@@ -52,30 +52,36 @@ impl Limits {
         Self(all.collect())
     }
 
-    /// Adds what is wrong with a message, with paths as in JSON.
-    pub(crate) fn check(&self, message: &DynamicMessage, prefix: &str, violations: &mut Violations) {
+    /// Adds what is wrong with a request, with paths as in JSON.
+    pub(crate) fn check(&self, request: &DynamicMessage, violations: &mut Violations) {
+        // An update names what it changes: what it leaves out stays as it is.
+        let partial = request.descriptor().get_field_by_name("update_mask").is_some();
+        self.check_message(request, "", partial, violations);
+    }
+
+    fn check_message(&self, message: &DynamicMessage, prefix: &str, partial: bool, violations: &mut Violations) {
         let descriptor: MessageDescriptor = message.descriptor();
         let Some(all) = self.0.get(descriptor.full_name()) else { return };
         for field in descriptor.fields() {
             let Some(rules) = all.get(&field.number()) else { continue };
             let path = if prefix.is_empty() { field.json_name().to_owned() } else { format!("{prefix}.{}", field.json_name()) };
             if !message.has_field(&field) {
-                if rules.required {
+                if rules.required && !(partial && !prefix.is_empty()) {
                     violations.add(path, "required", "is required; give it a value");
                 }
                 continue;
             }
-            self.check_value(&message.get_field(&field), &field, rules, &path, violations);
+            self.check_value(&message.get_field(&field), &field, rules, &path, partial, violations);
         }
     }
 
-    fn check_value(&self, value: &Value, field: &FieldDescriptor, rules: &Rules, path: &str, violations: &mut Violations) {
+    fn check_value(&self, value: &Value, field: &FieldDescriptor, rules: &Rules, path: &str, partial: bool, violations: &mut Violations) {
         match value {
             Value::List(items) => {
                 too_many(items.len(), rules, path, violations);
                 if !rules.individually {
                     for (index, item) in items.iter().enumerate() {
-                        self.check_value(item, field, rules, &format!("{path}[{index}]"), violations);
+                        self.check_value(item, field, rules, &format!("{path}[{index}]"), partial, violations);
                     }
                 }
             }
@@ -84,10 +90,10 @@ impl Limits {
                 for (key, item) in entries {
                     let key = key.as_str().unwrap_or_default();
                     too_long(key.chars().count(), rules, path, violations);
-                    self.check_value(item, field, rules, &format!("{path}.{key}"), violations);
+                    self.check_value(item, field, rules, &format!("{path}.{key}"), partial, violations);
                 }
             }
-            Value::Message(message) => self.check(message, path, violations),
+            Value::Message(message) => self.check_message(message, path, partial, violations),
             Value::String(text) => too_long(text.chars().count(), rules, path, violations),
             Value::Bytes(bytes) => too_long(bytes.len(), rules, path, violations),
             Value::I32(number) => out_of_range(i64::from(*number), rules, path, violations),

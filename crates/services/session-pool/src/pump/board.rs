@@ -12,6 +12,9 @@ use barid_whatsapp::cloud::Number;
 use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
 
+#[cfg(test)]
+mod tests;
+
 use crate::{
     breaker::Breaker,
     choice::{self, Candidate},
@@ -290,13 +293,22 @@ impl Board {
         entry.dry = None;
     }
 
-    /// A session shall rest: its tenant and the pauses before. `None` when it rests already.
-    pub(super) fn rest(&mut self, session: SessionId) -> Option<(TenantId, u32)> {
+    /// A session shall rest for a while: its tenant and the pauses before. `None` when it rests already.
+    pub(super) fn pause(&mut self, session: SessionId) -> Option<(TenantId, u32)> {
         let entry = self.entries.get_mut(&session).filter(|entry| entry.can_send())?;
         let sender = entry.sender.as_mut()?;
         sender.state = SessionState::Paused;
         entry.strikes += 1;
         Some((sender.tenant, entry.strikes - 1))
+    }
+
+    /// A session shall rest until someone sees to it, also when it rests for a while already: its tenant.
+    pub(super) fn stop(&mut self, session: SessionId) -> Option<TenantId> {
+        let entry = self.entries.get_mut(&session)?;
+        let can_send = entry.can_send();
+        let sender = entry.sender.as_mut().filter(|sender| can_send || sender.state == SessionState::Paused)?;
+        sender.state = SessionState::Stopped;
+        Some(sender.tenant)
     }
 
     pub(super) fn failed(&mut self, session: SessionId, now: Duration) {

@@ -12,7 +12,7 @@ use barid_domain::{Clock, SessionId, TenantId};
 use barid_proto::queue::v1::{ClaimRequest, ClaimResponse, FenceRequest, ListDemandRequest, SessionClaim, SessionEpoch};
 use barid_whatsapp::cloud::Client;
 use chrono::{DateTime, TimeDelta, Utc};
-use futures::{Stream, StreamExt, stream};
+use futures::{FutureExt, Stream, StreamExt, future, stream};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tonic::{Code, Status};
@@ -40,6 +40,8 @@ const TAKE: usize = 200;
 const DEMAND: u32 = 2000;
 /// Demand is asked for this often at most, however many notices come.
 const GLANCE: Duration = Duration::from_millis(20);
+/// How long a tenant's peak windows are waited for.
+const LOOK_UP: Duration = Duration::from_millis(250);
 /// After an error the pump looks again in so long.
 const CATCH_BREATH: Duration = Duration::from_millis(500);
 
@@ -134,6 +136,9 @@ impl Pump {
             while let Ok(news) = self.news.try_recv() {
                 self.hear(news);
             }
+            while let Some(Some(notice)) = self.notices.next().now_or_never() {
+                self.notice(notice);
+            }
             wait = match self.turn().await {
                 Ok(()) => self.wait(),
                 Err(error) => {
@@ -192,9 +197,14 @@ impl Pump {
                 self.board.set_sender(session, senders.remove(&session), now);
             }
         }
-        for tenant in self.board.unknown_tenants(now) {
-            // Nothing but the order depends on it.
-            let peak = self.parts.directory.profile(tenant).await.is_ok_and(|profile| profile.is_peak(self.parts.clock.now()));
+        let wall = self.parts.clock.now();
+        let directory = &self.parts.directory;
+        let peaks = self.board.unknown_tenants(now).into_iter().map(async |tenant| {
+            // Nothing but the order depends on it: who does not answer at once is taken to have no peak.
+            let profile = tokio::time::timeout(LOOK_UP, directory.profile(tenant)).await;
+            (tenant, profile.is_ok_and(|answer| answer.is_ok_and(|profile| profile.is_peak(wall))))
+        });
+        for (tenant, peak) in future::join_all(peaks).await {
             self.board.set_peak(tenant, peak, now);
         }
         let used = self.board.used(now);
@@ -316,12 +326,12 @@ impl Pump {
             News::Reported { session } => self.board.ended(session, now),
             News::Sent { session, effect } => match effect {
                 Effect::Pause { asked, shortest, reason } => {
-                    let Some((tenant, strikes)) = self.board.rest(session) else { return };
+                    let Some((tenant, strikes)) = self.board.pause(session) else { return };
                     let until = later(self.parts.clock.now(), verdict::rest(asked, shortest, strikes));
                     self.rests.entry(session).or_insert((tenant, Rest::Until(until), reason));
                 }
                 Effect::Stop { reason } => {
-                    let Some((tenant, _)) = self.board.rest(session) else { return };
+                    let Some(tenant) = self.board.stop(session) else { return };
                     self.rests.insert(session, (tenant, Rest::Stopped, reason));
                 }
                 Effect::BackOff => self.board.failed(session, now),

@@ -1,0 +1,4 @@
+mod counting;
+mod figures;
+mod house;
+mod input;
