@@ -44,19 +44,14 @@ impl Access {
 
 /// A schema that its two roles can see.
 pub(crate) fn schema(name: &str) -> Vec<String> {
-    vec![
-        format!("CREATE SCHEMA {name}"),
-        format!("GRANT USAGE ON SCHEMA {name} TO barid_{name}_tenant, barid_{name}_engine"),
-    ]
+    vec![format!("CREATE SCHEMA {name}"), format!("GRANT USAGE ON SCHEMA {name} TO barid_{name}_tenant, barid_{name}_engine")]
 }
 
 /// Protects a table with a `tenant_id`: the tenant role sees the current tenant's rows, the engine role all.
 pub(crate) fn tenant_table(schema: &str, table: &str, access: Access) -> Vec<String> {
     let current = "tenant_id = (SELECT nullif(current_setting('app.current_tenant', true), '')::uuid)";
     let mut statements = engine_table(schema, table, access);
-    statements.push(format!(
-        "CREATE POLICY tenant ON {schema}.{table} TO barid_{schema}_tenant USING ({current}) WITH CHECK ({current})"
-    ));
+    statements.push(format!("CREATE POLICY tenant ON {schema}.{table} TO barid_{schema}_tenant USING ({current}) WITH CHECK ({current})"));
     statements.push(format!("GRANT {} ON {schema}.{table} TO barid_{schema}_tenant", access.grants()));
     statements
 }

@@ -67,6 +67,9 @@ async fn the_same_over_grpc_has_typed_details() -> Result<()> {
     let details = status.get_details_bad_request().expect("typed details");
     assert_eq!(details.field_violations[0].field, "recipient");
     let status = client.send_message(tonic::Request::new(call)).await.expect_err("no key");
-    assert_eq!((status.code(), status.get_details_error_info().map(|info| info.reason).as_deref()), (tonic::Code::Unauthenticated, Some("KEY_MISSING")));
+    assert_eq!(
+        (status.code(), status.get_details_error_info().map(|info| info.reason).as_deref()),
+        (tonic::Code::Unauthenticated, Some("KEY_MISSING"))
+    );
     Ok(())
 }

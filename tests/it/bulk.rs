@@ -12,7 +12,9 @@ use serde_json::{Value, json};
 fn invoices(count: usize) -> Vec<Value> {
     let variables = crate::invoice();
     let media = "https://storage.example.com/invoices/inv-001.pdf";
-    (0..count).map(|index| json!({"recipient": format!("20100{index:07}"), "template": "invoice", "variables": variables, "mediaUrl": media})).collect()
+    (0..count)
+        .map(|index| json!({"recipient": format!("20100{index:07}"), "template": "invoice", "variables": variables, "mediaUrl": media}))
+        .collect()
 }
 
 async fn all_read(laundry: &Business, count: usize) -> Result<()> {
@@ -62,7 +64,11 @@ async fn a_grpc_stream_and_its_repetition() -> Result<()> {
         laundry.hears_from(&format!("2010077000{customer:02}")).await?;
     }
     let messages: Vec<SendMessageRequest> = (0..600)
-        .map(|index| SendMessageRequest { recipient: format!("2010077000{:02}", index % 3), text: format!("note {index}"), ..SendMessageRequest::default() })
+        .map(|index| SendMessageRequest {
+            recipient: format!("2010077000{:02}", index % 3),
+            text: format!("note {index}"),
+            ..SendMessageRequest::default()
+        })
         .collect();
     let channel = tonic::transport::Endpoint::from_shared(format!("http://{}", stack.gateway))?.connect().await?;
     let mut client = MessageServiceClient::new(channel);

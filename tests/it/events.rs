@@ -16,7 +16,12 @@ async fn send(laundry: &Business, text: &str) -> Result<String> {
 }
 
 /// (id, kind) of the next events of a gRPC subscription, up to a READ.
-async fn until_read(stack: &Stack, laundry: &Business, after: &str, begin: impl AsyncFnOnce() -> Result<()>) -> Result<Vec<(String, String)>> {
+async fn until_read(
+    stack: &Stack,
+    laundry: &Business,
+    after: &str,
+    begin: impl AsyncFnOnce() -> Result<()>,
+) -> Result<Vec<(String, String)>> {
     let channel = tonic::transport::Endpoint::from_shared(format!("http://{}", stack.gateway))?.connect().await?;
     let mut request = tonic::Request::new(SubscribeEventsRequest { after: after.to_owned(), ..SubscribeEventsRequest::default() });
     request.metadata_mut().insert("authorization", format!("Bearer {}", laundry.api.key).parse()?);

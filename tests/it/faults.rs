@@ -35,7 +35,8 @@ async fn an_outage_of_meta_costs_no_attempt_and_no_message() -> Result<()> {
     let ahmed = laundry.knows_ahmed().await?;
     arm(&laundry, json!({"kind": "error_code", "code": 131000, "count": 3})).await?;
     let message = laundry.reaches(&send(&laundry, "outage").await?, "READ").await?;
-    let failures = message["history"].as_array().context("a history")?.iter().filter(|entry| entry["state"] == "MESSAGE_STATE_FAILED").count();
+    let failures =
+        message["history"].as_array().context("a history")?.iter().filter(|entry| entry["state"] == "MESSAGE_STATE_FAILED").count();
     assert_eq!((failures, laundry.shown(ahmed).await?.len()), (0, 1));
     Ok(())
 }
@@ -64,7 +65,10 @@ async fn a_refused_token_stops_the_session_until_someone_sees_to_it() -> Result<
     let id = send(&laundry, "after the token").await?;
     barid_testkit::eventually(std::time::Duration::from_secs(10), || async {
         let session = laundry.api.get(&format!("/v1/sessions/{}", laundry.session)).await?;
-        ensure!(session["state"] == "SESSION_STATE_STOPPED" && session["stateReason"].as_str().is_some_and(|text| text.contains("token")), "{session}");
+        ensure!(
+            session["state"] == "SESSION_STATE_STOPPED" && session["stateReason"].as_str().is_some_and(|text| text.contains("token")),
+            "{session}"
+        );
         Ok(())
     })
     .await?;
@@ -84,7 +88,8 @@ async fn webhooks_that_come_twice_and_in_disorder_change_nothing() -> Result<()>
     arm(&laundry, json!({"kind": "reorder_webhooks", "count": 20})).await?;
     for index in 0..10 {
         let message = laundry.reaches(&send(&laundry, &format!("note {index}")).await?, "READ").await?;
-        let mut states: Vec<String> = message["history"].as_array().context("a history")?.iter().map(|entry| entry["state"].to_string()).collect();
+        let mut states: Vec<String> =
+            message["history"].as_array().context("a history")?.iter().map(|entry| entry["state"].to_string()).collect();
         let told = states.len();
         states.dedup();
         assert_eq!((told, states.len()), (5, 5), "each step once: {states:?}");

@@ -34,7 +34,8 @@ async fn the_seeds_call_shows_the_seeds_text_and_is_read() -> Result<()> {
         let id = id.context("an id")?;
         let message = laundry.reaches(id, "READ").await?;
         assert_eq!(message["text"].as_str(), Some(SEED_TEXT.trim_end()), "the history holds the text");
-        let states: Vec<&str> = message["history"].as_array().context("a history")?.iter().filter_map(|entry| entry["state"].as_str()).collect();
+        let states: Vec<&str> =
+            message["history"].as_array().context("a history")?.iter().filter_map(|entry| entry["state"].as_str()).collect();
         let expected = ["QUEUED", "SENDING", "SENT", "DELIVERED", "READ"].map(|state| format!("MESSAGE_STATE_{state}"));
         assert_eq!(states, expected);
     }

@@ -12,7 +12,12 @@ async fn python() -> Result<PathBuf> {
     let python = home.join("bin/python");
     if !home.join("complete").exists() {
         run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&home)).await.context("python3 with its venv module is needed")?;
-        run(Command::new(&python).args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]).args(["grpcio", "grpcio-reflection", "googleapis-common-protos"])).await?;
+        run(Command::new(&python).args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]).args([
+            "grpcio",
+            "grpcio-reflection",
+            "googleapis-common-protos",
+        ]))
+        .await?;
         std::fs::write(home.join("complete"), "")?;
     }
     Ok(python)

@@ -63,9 +63,7 @@ async fn a_later_stage_retires_an_earlier_one_that_still_waits() -> Result<()> {
     let stack = Stack::start().await?;
     let laundry = stack.business("Blue Nile").await?;
     let ahmed = laundry.knows_ahmed().await?;
-    let stage = |text: &str, rank: u32, seconds: u64| {
-        json!({"recipient": ahmed, "text": text, "supersedeKey": "order-7", "supersedeRank": rank, "scheduleTime": crate::in_seconds(seconds)})
-    };
+    let stage = |text: &str, rank: u32, seconds: u64| json!({"recipient": ahmed, "text": text, "supersedeKey": "order-7", "supersedeRank": rank, "scheduleTime": crate::in_seconds(seconds)});
     let preparing = laundry.api.post("/v1/messages:schedule", &stage("preparing", 1, 3600)).await?;
     let ready = laundry.api.post("/v1/messages:schedule", &stage("ready", 2, 2)).await?;
     let retired = laundry.reaches(preparing["id"].as_str().context("an id")?, "CANCELLED").await?;

@@ -27,7 +27,9 @@ async fn nats_postgres_and_redis_come_back_and_everything_arrives_once() -> Resu
         let ids = eventually(Duration::from_secs(60), || async {
             let answer = laundry.api.post("/v1/messages:batchSend", &call).await?;
             let outcomes = answer["outcomes"].as_array().context("outcomes")?.iter();
-            outcomes.map(|outcome| Ok(outcome["accepted"]["id"].as_str().with_context(|| format!("{outcome}"))?.to_owned())).collect::<Result<Vec<_>>>()
+            outcomes
+                .map(|outcome| Ok(outcome["accepted"]["id"].as_str().with_context(|| format!("{outcome}"))?.to_owned()))
+                .collect::<Result<Vec<_>>>()
         })
         .await?;
         accepted.extend(ids);
@@ -42,7 +44,8 @@ async fn nats_postgres_and_redis_come_back_and_everything_arrives_once() -> Resu
     eventually(Duration::from_secs(120), || async {
         let waiting = laundry.api.get("/v1/messages?pageSize=1000").await?;
         let states = waiting["messages"].as_array().context("messages")?.iter();
-        let unread: Vec<String> = states.filter(|message| message["state"] != "MESSAGE_STATE_READ").map(|message| message["state"].to_string()).collect();
+        let unread: Vec<String> =
+            states.filter(|message| message["state"] != "MESSAGE_STATE_READ").map(|message| message["state"].to_string()).collect();
         ensure!(unread.is_empty(), "{} are not read: {:?}", unread.len(), unread.first());
         Ok(())
     })

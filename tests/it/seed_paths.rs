@@ -59,9 +59,18 @@ async fn profiles_messages_and_queue_answer_on_the_specifications_paths() -> Res
     // All of them are described.
     let openapi: Value = api.get("/openapi.json").await?;
     assert_eq!(openapi["openapi"].as_str().map(|version| &version[..3]), Some("3.1"));
-    for path in ["/api/profiles", "/api/profiles/{id}/activate", "/api/messages/send", "/api/messages/bulk", "/api/messages/status/{id}",
-        "/api/messages/schedule", "/api/messages/history", "/api/queue/status", "/api/queue/retry/{id}", "/api/queue/cancel/{id}"]
-    {
+    for path in [
+        "/api/profiles",
+        "/api/profiles/{id}/activate",
+        "/api/messages/send",
+        "/api/messages/bulk",
+        "/api/messages/status/{id}",
+        "/api/messages/schedule",
+        "/api/messages/history",
+        "/api/queue/status",
+        "/api/queue/retry/{id}",
+        "/api/queue/cancel/{id}",
+    ] {
         ensure!(openapi["paths"][path].is_object(), "{path} is not described");
     }
     Ok(())

@@ -52,11 +52,18 @@ async fn what_belongs_to_another_tenant_is_not_found_like_what_does_not_exist() 
         let without_id = |answer: &e2e::Answer, id: &str| answer.body.to_string().replace(id, "");
         assert_eq!(without_id(&foreign, id), without_id(&missing, none), "{method} {path}");
     }
-    for path in [format!("/v1/sessions/{}", theirs.session), format!("/v1/tenants/{}", theirs.tenant), format!("/v1/messages?tenantId={}", theirs.tenant)] {
+    for path in [
+        format!("/v1/sessions/{}", theirs.session),
+        format!("/v1/tenants/{}", theirs.tenant),
+        format!("/v1/messages?tenantId={}", theirs.tenant),
+    ] {
         let answer = ours.api.call(Method::GET, &path, None).await?;
         assert_eq!(answer.status, StatusCode::NOT_FOUND, "{path}: {}", answer.body);
     }
-    let sending = ours.api.call(Method::POST, "/v1/messages:send", Some(&json!({"recipient": ahmed, "text": "x", "sessionId": theirs.session}))).await?;
+    let sending = ours
+        .api
+        .call(Method::POST, "/v1/messages:send", Some(&json!({"recipient": ahmed, "text": "x", "sessionId": theirs.session})))
+        .await?;
     assert_eq!(sending.status, StatusCode::NOT_FOUND, "{}", sending.body);
 
     // The same between organisations.

@@ -77,8 +77,6 @@ async fn what_cannot_be_stored_is_answered_503_so_that_meta_repeats_it() -> Resu
         .await?;
     assert_eq!(answer.status(), 503);
     stack.start_service("session_pool").await?;
-    barid_testkit::eventually(std::time::Duration::from_secs(30), || async {
-        laundry.api.get("/v1/contacts/201000000002").await.map(drop)
-    })
-    .await
+    barid_testkit::eventually(std::time::Duration::from_secs(30), || async { laundry.api.get("/v1/contacts/201000000002").await.map(drop) })
+        .await
 }

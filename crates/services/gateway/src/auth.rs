@@ -71,9 +71,8 @@ impl Auth {
 }
 
 fn bearer(headers: &HeaderMap) -> Result<&[u8], Status> {
-    let missing = || {
-        fault(Code::Unauthenticated, "KEY_MISSING", "the call carries no API key; send the header `Authorization: Bearer <key>`")
-    };
+    let missing =
+        || fault(Code::Unauthenticated, "KEY_MISSING", "the call carries no API key; send the header `Authorization: Bearer <key>`");
     let value = headers.get(http::header::AUTHORIZATION).ok_or_else(missing)?.as_bytes();
     let (scheme, token) = value.split_at_checked(7).ok_or_else(missing)?;
     let token = token.trim_ascii();

@@ -64,7 +64,8 @@ impl Calls {
 
     /// A public method by its gRPC path.
     pub(crate) fn method(&self, path: &str) -> Result<&Method, Status> {
-        let unknown = || fault(Code::Unimplemented, "UNKNOWN_METHOD", format!("there is no method {}", path.chars().take(200).collect::<String>()));
+        let unknown =
+            || fault(Code::Unimplemented, "UNKNOWN_METHOD", format!("there is no method {}", path.chars().take(200).collect::<String>()));
         self.methods.get(path).filter(|method| method.is_public()).ok_or_else(unknown)
     }
 
@@ -168,7 +169,14 @@ impl Calls {
         Ok(whole.freeze())
     }
 
-    async fn one(&self, channel: &Channel, method: &Method, headers: &HeaderMap, principal: &Principal, request: Bytes) -> Result<Bytes, Status> {
+    async fn one(
+        &self,
+        channel: &Channel,
+        method: &Method,
+        headers: &HeaderMap,
+        principal: &Principal,
+        request: Bytes,
+    ) -> Result<Bytes, Status> {
         let mut passed: HeaderMap = HeaderMap::new();
         for name in PASSED_ON {
             if let Some(value) = headers.get(name) {
@@ -205,7 +213,8 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Option<&str>, Status> {
 fn with_idempotency_key(method: &Method, headers: &HeaderMap, request: Bytes) -> Result<Bytes, Status> {
     let Some(field) = method.descriptor.input().get_field_by_name("idempotency_key") else { return Ok(request) };
     let Some(key) = idempotency_key(headers)? else { return Ok(request) };
-    let own = wire::string(&request, field.number()).map_err(|error| fault(Code::InvalidArgument, "INVALID_ARGUMENT", error.to_string()))?;
+    let own =
+        wire::string(&request, field.number()).map_err(|error| fault(Code::InvalidArgument, "INVALID_ARGUMENT", error.to_string()))?;
     if own == key || own.is_empty() {
         let mut extended = request.to_vec();
         if own.is_empty() {
@@ -213,6 +222,10 @@ fn with_idempotency_key(method: &Method, headers: &HeaderMap, request: Bytes) ->
         }
         Ok(extended.into())
     } else {
-        Err(fault(Code::InvalidArgument, "INVALID_ARGUMENT", "the header Idempotency-Key and the field idempotencyKey differ; give one of them"))
+        Err(fault(
+            Code::InvalidArgument,
+            "INVALID_ARGUMENT",
+            "the header Idempotency-Key and the field idempotencyKey differ; give one of them",
+        ))
     }
 }

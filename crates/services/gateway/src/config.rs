@@ -60,7 +60,8 @@ impl Validate for Config {
             }
         }
         let limits = self.limits;
-        for (key, value) in [("per_minute", limits.per_minute), ("burst", limits.burst), ("refused_per_minute", limits.refused_per_minute)] {
+        for (key, value) in [("per_minute", limits.per_minute), ("burst", limits.burst), ("refused_per_minute", limits.refused_per_minute)]
+        {
             if value == 0 {
                 problems.push(format!("limits.{key}: is 0, which lets nobody in; give at least 1"));
             }

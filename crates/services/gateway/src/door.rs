@@ -28,7 +28,8 @@ pub(crate) struct State {
 
 /// The paths that are not a method's; everything else is one, over gRPC or REST.
 pub(crate) fn router(state: State, health: Health) -> Result<Router, Error> {
-    let mut public: Vec<&str> = state.calls.methods.iter().filter(|method| Method::is_public(method)).map(|method| service_of(&method.path)).collect();
+    let mut public: Vec<&str> =
+        state.calls.methods.iter().filter(|method| Method::is_public(method)).map(|method| service_of(&method.path)).collect();
     public.extend(["grpc.health.v1.Health", "grpc.reflection.v1.ServerReflection"]);
     public.sort_unstable();
     public.dedup();
@@ -54,7 +55,11 @@ pub(crate) fn router(state: State, health: Health) -> Result<Router, Error> {
 }
 
 async fn dispatch(Shared(state): Shared<State>, ConnectInfo(from): ConnectInfo<SocketAddr>, request: Request<Body>) -> Response<Body> {
-    if grpc::is_grpc(request.headers()) { grpc::answer(state, from.ip(), request).await } else { rest::answer(state, from.ip(), request).await }
+    if grpc::is_grpc(request.headers()) {
+        grpc::answer(state, from.ip(), request).await
+    } else {
+        rest::answer(state, from.ip(), request).await
+    }
 }
 
 async fn openapi(Shared(state): Shared<State>) -> Response<Body> {

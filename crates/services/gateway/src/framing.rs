@@ -82,7 +82,11 @@ impl Cutter {
     /// Takes one item.
     pub(crate) fn item(&mut self, item: &[u8]) -> Result<(), Status> {
         if self.taken == self.most {
-            return Err(fault(Code::InvalidArgument, "TOO_MANY_ITEMS", format!("the call has more than {} items; make several calls", self.most)));
+            return Err(fault(
+                Code::InvalidArgument,
+                "TOO_MANY_ITEMS",
+                format!("the call has more than {} items; make several calls", self.most),
+            ));
         }
         if item.len() > ITEM_BYTES {
             let says = format!("item {} has {} bytes; give at most {ITEM_BYTES}", self.taken, item.len());

@@ -79,7 +79,9 @@ pub(crate) fn check(request: SendMessageRequest, country: Country, default_lane:
     let expires_at = expiry(request.expire_time.as_ref(), due, &mut violations);
     let session = match request.session_id.as_str() {
         "" => None,
-        text => ids::resource(text).map_err(|_| violations.add("sessionId", "invalid_id", "is no session; give an id such as `ses_...`")).ok(),
+        text => {
+            ids::resource(text).map_err(|_| violations.add("sessionId", "invalid_id", "is no session; give an id such as `ses_...`")).ok()
+        }
     };
     if request.supersede_rank > 0 && request.supersede_key.is_empty() {
         violations.add("supersedeKey", "required", "is needed with a supersedeRank; name the thing whose stages they are");
@@ -91,7 +93,9 @@ pub(crate) fn check(request: SendMessageRequest, country: Country, default_lane:
 
 fn check_content(request: &SendMessageRequest, violations: &mut Violations) {
     match (request.template.is_empty(), request.text.is_empty()) {
-        (true, true) if request.media_url.is_empty() => violations.add("template", "required", "is missing; give a template, a text or media"),
+        (true, true) if request.media_url.is_empty() => {
+            violations.add("template", "required", "is missing; give a template, a text or media")
+        }
         (false, false) => violations.add("text", "ambiguous", "stands beside a template; give one of the two"),
         _ => {}
     }
@@ -131,7 +135,9 @@ fn media_kind(request: &SendMessageRequest, violations: &mut Violations) -> Medi
 fn schedule(time: Option<&Timestamp>, now: DateTime<Utc>, violations: &mut Violations) -> Option<DateTime<Utc>> {
     let time = time?;
     match barid_proto::time(time) {
-        Some(at) if at < now - GRACE => violations.add("scheduleTime", "in_the_past", "is in the past; give a time to come, or none to send at once"),
+        Some(at) if at < now - GRACE => {
+            violations.add("scheduleTime", "in_the_past", "is in the past; give a time to come, or none to send at once")
+        }
         Some(at) if at > now + MAX_AHEAD => violations.add("scheduleTime", "too_far", "is more than 90 days ahead; give an earlier time"),
         Some(at) => return (at > now).then_some(at),
         None => violations.add("scheduleTime", "invalid_time", "is no time; give one such as `2026-01-15T08:00:00Z`"),
@@ -142,7 +148,9 @@ fn schedule(time: Option<&Timestamp>, now: DateTime<Utc>, violations: &mut Viola
 fn expiry(time: Option<&Timestamp>, due: DateTime<Utc>, violations: &mut Violations) -> DateTime<Utc> {
     let Some(time) = time else { return due + DEFAULT_EXPIRY };
     match barid_proto::time(time) {
-        Some(at) if at <= due => violations.add("expireTime", "too_early", "is not after the time at which the message is due; give a later time"),
+        Some(at) if at <= due => {
+            violations.add("expireTime", "too_early", "is not after the time at which the message is due; give a later time")
+        }
         Some(at) => return at,
         None => violations.add("expireTime", "invalid_time", "is no time; give one such as `2026-01-15T08:00:00Z`"),
     }
@@ -195,7 +203,9 @@ mod tests {
 
     #[test]
     fn the_ending_of_the_address_tells_the_kind_of_media() {
-        let kind = |url: &str| check(SendMessageRequest { media_url: url.into(), ..request() }, egypt(), Lane::Batch, now()).expect("a draft").media_kind;
+        let kind = |url: &str| {
+            check(SendMessageRequest { media_url: url.into(), ..request() }, egypt(), Lane::Batch, now()).expect("a draft").media_kind
+        };
         assert_eq!(kind("https://a.example/b.PNG?x=1"), MediaKind::Image);
         assert_eq!(kind("https://a.example/b.pdf"), MediaKind::Document);
     }

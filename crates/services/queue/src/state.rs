@@ -89,15 +89,25 @@ pub enum Fact {
     Delivered,
     Read,
     /// This attempt failed; another may succeed.
-    AttemptFailed { attempt: u32 },
+    AttemptFailed {
+        attempt: u32,
+    },
     /// This attempt failed, and so would every other.
-    Dead { attempt: u32 },
+    Dead {
+        attempt: u32,
+    },
     /// This attempt was not made, through no fault of the message.
-    Returned { attempt: u32 },
+    Returned {
+        attempt: u32,
+    },
     /// This attempt was written to the wire, and nobody knows what became of it.
-    Uncertain { attempt: u32 },
+    Uncertain {
+        attempt: u32,
+    },
     /// WhatsApp took it and said later that it failed.
-    Rejected { retry: bool },
+    Rejected {
+        retry: bool,
+    },
     /// The sender called it back.
     Cancelled,
     /// It was not sent in time.
@@ -249,7 +259,8 @@ mod tests {
     #[test]
     fn commands_of_another_attempt_change_nothing() {
         for (from, fact, path) in every_step() {
-            if let Fact::AttemptFailed { attempt } | Fact::Dead { attempt } | Fact::Returned { attempt } | Fact::Uncertain { attempt } = fact
+            if let Fact::AttemptFailed { attempt } | Fact::Dead { attempt } | Fact::Returned { attempt } | Fact::Uncertain { attempt } =
+                fact
                 && attempt != from.attempt
             {
                 assert!(path.is_empty(), "{from:?} {fact:?}");

@@ -64,7 +64,7 @@ pub(crate) async fn live(heart: Heart, pump: Pump, bus: Bus, shutdown: Cancellat
     tokio::join!(beating, pumping);
     heart.lease.end();
     match heart.store.leave(heart.replica).await {
-        Ok(()) => bus.notify(RELEASED, Default::default()).await,
+        Ok(()) => bus.notify(RELEASED, heart.replica.to_string().into_bytes().into()).await,
         Err(error) => tracing::warn!(%error, "the replica leaves without a word; others take over later"),
     }
 }

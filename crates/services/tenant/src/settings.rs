@@ -69,7 +69,11 @@ pub(crate) fn merge(tenant: &mut Tenant, changes: Tenant, mask: &[String]) -> Re
         ["name", "locale", "country", "currency", "time_zone", "peak_windows", "glossary", "branding", "digits", "daily_quota"];
     for path in mask {
         if !FIELDS.contains(&path.as_str()) {
-            return Err(Violations::one("updateMask", "unknown_field", format!("`{path}` cannot be changed; known: {}", FIELDS.join(", "))));
+            return Err(Violations::one(
+                "updateMask",
+                "unknown_field",
+                format!("`{path}` cannot be changed; known: {}", FIELDS.join(", ")),
+            ));
         }
     }
     let chosen = |field: &str, is_set: bool| if mask.is_empty() { is_set } else { mask.iter().any(|path| path == field) };

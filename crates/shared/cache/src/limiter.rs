@@ -72,7 +72,8 @@ impl Limiter {
     pub fn new(config: &Config) -> Result<Self, Error> {
         let mut pool = PoolConfig::from_url(config.url.expose());
         let patience = Some(Self::PATIENCE);
-        pool.pool = Some(Size { max_size: 8, timeouts: Timeouts { wait: patience, create: patience, recycle: patience }, ..Size::default() });
+        pool.pool =
+            Some(Size { max_size: 8, timeouts: Timeouts { wait: patience, create: patience, recycle: patience }, ..Size::default() });
         Ok(Self {
             pool: pool.create_pool(Some(Runtime::Tokio1))?,
             script: Script::new(SCRIPT),

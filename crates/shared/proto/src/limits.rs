@@ -66,7 +66,7 @@ impl Limits {
             let Some(rules) = all.get(&field.number()) else { continue };
             let path = if prefix.is_empty() { field.json_name().to_owned() } else { format!("{prefix}.{}", field.json_name()) };
             if !message.has_field(&field) {
-                if rules.required && !(partial && !prefix.is_empty()) {
+                if rules.required && (!partial || prefix.is_empty()) {
                     violations.add(path, "required", "is required; give it a value");
                 }
                 continue;

@@ -101,7 +101,11 @@ impl Deployable for Simulator {
 }
 
 /// Answers probes from before the first connection on: a service that cannot connect is alive and not ready.
-async fn probes(config: &HealthConfig, health: Health, shutdown: CancellationToken) -> Result<impl Future<Output = std::io::Result<()>> + use<>> {
+async fn probes(
+    config: &HealthConfig,
+    health: Health,
+    shutdown: CancellationToken,
+) -> Result<impl Future<Output = std::io::Result<()>> + use<>> {
     let listener = TcpListener::bind(config.listen).await.with_context(|| format!("health.listen: cannot listen on {}", config.listen))?;
     tracing::info!(address = %listener.local_addr()?, "health is told");
     Ok(health.serve(listener, shutdown))

@@ -63,7 +63,9 @@ impl Consumer for Tail {
             }
             let json = DynamicMessage::decode(self.descriptor.clone(), event.encode_to_vec().as_slice())?;
             // A reader that has gone away, such as `head`, ends the command.
-            if writeln!(std::io::stdout().lock(), "{}", serde_json::to_string(&json)?).is_err() || self.left.fetch_sub(1, Ordering::SeqCst) == 1 {
+            if writeln!(std::io::stdout().lock(), "{}", serde_json::to_string(&json)?).is_err()
+                || self.left.fetch_sub(1, Ordering::SeqCst) == 1
+            {
                 self.done.cancel();
                 break;
             }

@@ -10,12 +10,24 @@ mod part;
 mod serve;
 mod vault;
 
+use std::process::ExitCode;
+
 use clap::Parser;
 use cli::{Cli, Command};
 
 #[tokio::main]
-async fn main() -> anyhow::Result<()> {
-    let Cli { config, command } = Cli::parse();
+async fn main() -> ExitCode {
+    match run(Cli::parse()).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // The chain of causes, and no backtrace: it is for the operator.
+            eprintln!("barid: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(Cli { config, command }: Cli) -> anyhow::Result<()> {
     let file = config.as_deref();
     match command {
         Command::Serve(part) => serve::one(part, file).await,

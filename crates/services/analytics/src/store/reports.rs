@@ -65,7 +65,7 @@ impl Store {
         let hour = if width == Width::Hour { "hour" } else { "0" };
         let sql = format!(
             "SELECT day, {hour} AS hour, state, template, sum(messages)::bigint FROM ({LOCAL}) AS l
-             GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3 COLLATE \"C\", 4 COLLATE \"C\""
+             GROUP BY 1, 2, state, template ORDER BY 1, 2, state COLLATE \"C\", template COLLATE \"C\""
         );
         let read = move |tx: Tx| async move { tx.rows(sql, values(range)).await?.iter().map(count).collect::<Result<_, DbErr>>() };
         Ok(self.db.tenant.transaction(tenant, read).await?)

@@ -11,8 +11,11 @@ use crate::house::{House, PATIENCE, Told, at};
 
 const NOW: &str = "2026-03-10T12:00:00Z";
 
+/// Kinds with their attempts, and states.
+type Way = (&'static [(&'static str, u32)], &'static [&'static str]);
+
 /// Ways of a message, as the ledger tells of them, and what each counts for.
-const WAYS: [(&[(&str, u32)], &[&str]); 6] = [
+const WAYS: [Way; 6] = [
     (&[("queued", 0), ("sending", 1), ("sent", 1), ("delivered", 1), ("read", 1)], &["accepted", "sent", "delivered", "read"]),
     (&[("scheduled", 0), ("queued", 0), ("sending", 1), ("sent", 1)], &["accepted", "sent"]),
     (&[("scheduled", 0), ("cancelled", 0)], &["accepted", "cancelled"]),

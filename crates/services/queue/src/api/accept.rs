@@ -31,7 +31,12 @@ impl State {
         }
     }
 
-    async fn accept_all(&self, tenant: TenantId, lane: Lane, requests: Vec<SendMessageRequest>) -> Result<Vec<Result<Accepted, Status>>, Status> {
+    async fn accept_all(
+        &self,
+        tenant: TenantId,
+        lane: Lane,
+        requests: Vec<SendMessageRequest>,
+    ) -> Result<Vec<Result<Accepted, Status>>, Status> {
         let profile = self.directory.profile(tenant).await?;
         let keys: Vec<Option<Key>> = requests.iter().map(|request| draft::key(request, profile.country)).collect();
         let mut known = self.store.known_keys(tenant, keys.iter().flatten().cloned().collect()).await?;
@@ -75,7 +80,9 @@ impl State {
         }
         let mut committed = self.committer.accept(messages).await.into_iter();
         let outcomes = steps.into_iter().map(|step| match step {
-            Ok(_) => committed.next().map_or_else(|| Err(Status::internal("a message was not committed")), |outcome| outcome.map_err(Status::from)),
+            Ok(_) => committed
+                .next()
+                .map_or_else(|| Err(Status::internal("a message was not committed")), |outcome| outcome.map_err(Status::from)),
             Err(outcome) => outcome,
         });
         Ok(outcomes.collect())
@@ -184,7 +191,13 @@ impl State {
     }
 
     /// Judges each item of a batch by its own limits, and gives it the key of the call.
-    pub(super) fn items(&self, tenant: TenantId, key: &str, offset: u32, messages: Vec<SendMessageRequest>) -> Vec<Result<SendMessageRequest, Status>> {
+    pub(super) fn items(
+        &self,
+        tenant: TenantId,
+        key: &str,
+        offset: u32,
+        messages: Vec<SendMessageRequest>,
+    ) -> Vec<Result<SendMessageRequest, Status>> {
         let checked = messages.into_iter().zip(offset..).map(|(mut message, index)| {
             self.guard.check_item(&self.item, &message)?;
             if !message.tenant_id.is_empty() && message.tenant_id != tenant.to_string() {

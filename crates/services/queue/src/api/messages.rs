@@ -133,11 +133,10 @@ fn to_outcome(outcome: Result<crate::store::Accepted, Status>) -> batch_outcome:
 /// A status as it stands inside an answer.
 fn to_rpc_status(status: &Status) -> tonic_types::Status {
     // The details of a status are an encoded google.rpc.Status already.
-    prost::Message::decode(status.details()).ok().filter(|decoded: &tonic_types::Status| decoded.code != 0).unwrap_or_else(|| tonic_types::Status {
-        code: status.code().into(),
-        message: status.message().to_owned(),
-        details: Vec::new(),
-    })
+    prost::Message::decode(status.details())
+        .ok()
+        .filter(|decoded: &tonic_types::Status| decoded.code != 0)
+        .unwrap_or_else(|| tonic_types::Status { code: status.code().into(), message: status.message().to_owned(), details: Vec::new() })
 }
 
 fn not_possible(what: &str, rule: &str, found: Standing) -> Status {

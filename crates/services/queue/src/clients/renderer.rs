@@ -4,9 +4,7 @@ use barid_bus::{Bus, Channel};
 use barid_domain::TenantId;
 use barid_proto::{
     Violations, fault,
-    template::v1::{
-        RenderItem, RenderMessagesRequest, Rendering, render_outcome::Outcome, renderer_service_client::RendererServiceClient,
-    },
+    template::v1::{RenderItem, RenderMessagesRequest, Rendering, render_outcome::Outcome, renderer_service_client::RendererServiceClient},
 };
 use tonic::{Code, Status};
 

@@ -22,10 +22,7 @@ pub(crate) struct Sessions {
 
 impl Sessions {
     pub(crate) fn new(bus: &Bus) -> Self {
-        Self {
-            client: PoolServiceClient::new(bus.channel()),
-            known: Cache::builder().max_capacity(50_000).time_to_live(REMEMBER).build(),
-        }
+        Self { client: PoolServiceClient::new(bus.channel()), known: Cache::builder().max_capacity(50_000).time_to_live(REMEMBER).build() }
     }
 
     pub(crate) async fn choose(&self, tenant: TenantId, session: Option<SessionId>) -> Result<SessionId, Status> {

@@ -79,7 +79,8 @@ async fn accept(store: &Store, tx: &Tx, mut messages: Vec<NewMessage>) -> Result
     charge(tx, &messages, &mut outcomes).await?;
     contacts::settle(tx, messages.iter_mut().zip(&outcomes).filter(|(_, outcome)| outcome.is_none()).map(|(message, _)| message)).await?;
 
-    let accepted: Vec<&NewMessage> = messages.iter().zip(&outcomes).filter(|(_, outcome)| outcome.is_none()).map(|(message, _)| message).collect();
+    let accepted: Vec<&NewMessage> =
+        messages.iter().zip(&outcomes).filter(|(_, outcome)| outcome.is_none()).map(|(message, _)| message).collect();
     let waiting = accepted.iter().any(|message| message.schedule.is_none());
     insert(tx, &accepted).await?;
     let superseded = supersede(store, tx, &accepted).await?;
@@ -331,7 +332,8 @@ async fn supersede(store: &Store, tx: &Tx, messages: &[&NewMessage]) -> Result<H
         .await?;
     let late: Vec<Uuid> = rows.iter().map(|row| row.try_get_by_index(0)).collect::<Result<_, _>>()?;
     let now = store.now();
-    let changes = late.iter().map(|id| Change { reason: "superseded".to_owned(), ..Change::new(MessageId::from_uuid(*id), Fact::Cancelled, now) });
+    let changes =
+        late.iter().map(|id| Change { reason: "superseded".to_owned(), ..Change::new(MessageId::from_uuid(*id), Fact::Cancelled, now) });
     apply::apply(store, tx, changes.collect()).await?;
     Ok(late.into_iter().collect())
 }

@@ -67,8 +67,10 @@ pub(super) async fn apply(store: &Store, tx: &Tx, changes: Vec<Change>) -> Resul
     }
     let mut rows = lock(tx, changes.iter().map(|change| change.message.uuid()).collect()).await?;
     let mut events = Vec::new();
-    for change in changes {
+    for mut change in changes {
         let Some(row) = rows.get_mut(&change.message) else { continue };
+        // WhatsApp tells whole seconds: a receipt would seem to come before what it is the receipt of.
+        change.at = [row.sent, row.delivered].into_iter().flatten().fold(change.at, DateTime::max);
         for step in state::follow(row.after, change.fact) {
             take_step(row, step, &change);
             events.push(event(store, change.message, row, step, &change));

@@ -70,7 +70,9 @@ impl Store {
                     ],
                 )
                 .await?;
-            rows.iter().map(|row| Ok((SessionId::from_uuid(row.try_get_by_index(0)?), row.try_get_by_index::<i64>(1)?.cast_unsigned()))).collect()
+            rows.iter()
+                .map(|row| Ok((SessionId::from_uuid(row.try_get_by_index(0)?), row.try_get_by_index::<i64>(1)?.cast_unsigned())))
+                .collect()
         };
         self.db.engine.transaction("fence", fence).await
     }

@@ -76,7 +76,12 @@ impl Store {
     }
 
     /// Creates or changes the contact of a number.
-    pub(crate) async fn upsert_contact(&self, tenant: TenantId, phone: Phone, names: BTreeMap<String, String>) -> Result<ContactRow, Error> {
+    pub(crate) async fn upsert_contact(
+        &self,
+        tenant: TenantId,
+        phone: Phone,
+        names: BTreeMap<String, String>,
+    ) -> Result<ContactRow, Error> {
         let key = self.vault.tenant(tenant.uuid()).await?;
         let fresh: ContactId = self.mint();
         let index = key.blind_index("phone", &phone.to_string()).to_vec();

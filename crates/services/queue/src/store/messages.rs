@@ -64,7 +64,13 @@ impl Store {
     }
 
     /// Does something to one message of a tenant, under its lock. `Err` with the standing when it changed nothing.
-    pub(crate) async fn command(&self, tenant: TenantId, id: MessageId, fact: Fact, reason: &'static str) -> Result<Result<Message, Standing>, Error> {
+    pub(crate) async fn command(
+        &self,
+        tenant: TenantId,
+        id: MessageId,
+        fact: Fact,
+        reason: &'static str,
+    ) -> Result<Result<Message, Standing>, Error> {
         let store = self.clone();
         let now = self.now();
         let act = move |tx: Tx| async move {
@@ -178,9 +184,10 @@ fn conditions(tenant: TenantId, filter: Filter, limit: u64) -> (String, Vec<Valu
 }
 
 fn history_entry(event: Event) -> HistoryEntry {
-    let state = State::ALL.into_iter().find(|state| state.name() == event.kind).map_or(MessageState::Unspecified, |state| {
-        MessageState::try_from(state as i32).unwrap_or_default()
-    });
+    let state = State::ALL
+        .into_iter()
+        .find(|state| state.name() == event.kind)
+        .map_or(MessageState::Unspecified, |state| MessageState::try_from(state as i32).unwrap_or_default());
     let (attempt, reason) = match event.payload {
         Some(Payload::Message(payload)) => (payload.attempt, payload.reason),
         _ => (0, String::new()),

@@ -27,8 +27,8 @@ pub(crate) use apply::Change;
 pub(crate) use claim::{Claimed, SessionClaim};
 pub(crate) use committer::Committer;
 pub(crate) use contacts::{ContactRow, Recipient};
-pub(crate) use messages::Filter;
 pub(crate) use demand::Demand;
+pub(crate) use messages::Filter;
 pub(crate) use receipts::{NewInbound, NewOutcome, NewReceipt, ReceiptKind};
 
 /// The messages' event table.

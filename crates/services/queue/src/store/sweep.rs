@@ -23,7 +23,8 @@ impl Store {
     pub(crate) async fn due_tenants(&self) -> Result<Vec<TenantId>, Error> {
         let now = self.now();
         let read = move |tx: Tx| async move {
-            let rows = tx.rows("SELECT DISTINCT tenant_id FROM queue.scheduled WHERE due_at <= $1 LIMIT $2", [now.into(), TURN.into()]).await?;
+            let rows =
+                tx.rows("SELECT DISTINCT tenant_id FROM queue.scheduled WHERE due_at <= $1 LIMIT $2", [now.into(), TURN.into()]).await?;
             rows.iter().map(|row| Ok(TenantId::from_uuid(row.try_get_by_index(0)?))).collect()
         };
         self.db.engine.transaction("due tenants", read).await
@@ -119,12 +120,24 @@ impl Store {
         let ids: Vec<Uuid> = sessions.into_iter().map(SessionId::uuid).collect();
         let sql = "SELECT message_id FROM queue.ready WHERE session_id = ANY($1)
                    UNION ALL SELECT s.message_id FROM queue.scheduled s JOIN queue.messages m ON m.id = s.message_id WHERE m.session_id = ANY($1)";
-        let changes = tx.rows(sql, [ids.into()]).await?.iter().map(|row| ended(row, Fact::GivenUp, "session_deleted", now)).collect::<Result<_, _>>()?;
+        let changes = tx
+            .rows(sql, [ids.into()])
+            .await?
+            .iter()
+            .map(|row| ended(row, Fact::GivenUp, "session_deleted", now))
+            .collect::<Result<_, _>>()?;
         apply::apply(self, tx, changes).await?;
         Ok(())
     }
 
-    async fn sweep(&self, job: &'static str, sql: &'static str, values: Vec<sea_orm::Value>, fact: Fact, reason: &'static str) -> Result<usize, Error> {
+    async fn sweep(
+        &self,
+        job: &'static str,
+        sql: &'static str,
+        values: Vec<sea_orm::Value>,
+        fact: Fact,
+        reason: &'static str,
+    ) -> Result<usize, Error> {
         let (store, now) = (self.clone(), self.now());
         let work = move |tx: Tx| async move {
             let changes = tx.rows(sql, values).await?.iter().map(|row| ended(row, fact, reason, now)).collect::<Result<Vec<_>, _>>()?;

@@ -2,7 +2,9 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use barid_domain::{SessionId, TenantId};
-use barid_proto::queue::v1::{Acknowledged, ClaimedMessage, Failure, Lane, MessageState, SendMessageRequest, claimed_message::Form, outcome::Outcome};
+use barid_proto::queue::v1::{
+    Acknowledged, ClaimedMessage, Failure, Lane, MessageState, SendMessageRequest, claimed_message::Form, outcome::Outcome,
+};
 use barid_testkit::eventually;
 
 use crate::house::{House, claim_id};
@@ -134,7 +136,10 @@ async fn failures_are_retried_after_one_two_and_four_seconds_and_then_dead() -> 
         house.report(&claimed, Outcome::Retry(Failure { reason: "rejected".into(), not_before: None })).await?;
     }
     let message = house.message(tenant, &id).await?;
-    assert_eq!((message.state(), message.dead_letter, message.attempt, message.reason.as_str()), (MessageState::Failed, true, 4, "rejected"));
+    assert_eq!(
+        (message.state(), message.dead_letter, message.attempt, message.reason.as_str()),
+        (MessageState::Failed, true, 4, "rejected")
+    );
     let time = |index: usize| message.history[index].time.expect("a time");
     // queued, then (sending, queued) three times, then sending and failed.
     for (failed, wait) in [(2, 1.0), (4, 2.0), (6, 4.0)] {

@@ -135,7 +135,8 @@ impl House {
 
     /// Hands over a text; gives back the id.
     pub async fn send(&self, tenant: TenantId, session: SessionId, recipient: &str, text: &str) -> Result<String> {
-        self.send_request(tenant, session, SendMessageRequest { recipient: recipient.into(), text: text.into(), ..Default::default() }).await
+        self.send_request(tenant, session, SendMessageRequest { recipient: recipient.into(), text: text.into(), ..Default::default() })
+            .await
     }
 
     pub async fn send_request(&self, tenant: TenantId, session: SessionId, request: SendMessageRequest) -> Result<String> {
@@ -193,4 +194,3 @@ pub fn claim_id() -> String {
     let hex = barid_testkit::secret();
     format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..])
 }
-

@@ -8,7 +8,10 @@ async fn a_dump_of_the_ledger_shows_no_number_and_no_text() -> Result<()> {
     let house = House::start().await?;
     let (tenant, session): (TenantId, SessionId) = (house.ids.mint(), house.ids.mint());
     house.send(tenant, session, "201234567890", "a word that nobody else would write: xyzzy").await?;
-    let tables = house.database.execute(&["SELECT string_agg(format('%I.%I', schemaname, tablename), ' ') FROM pg_tables WHERE schemaname = 'queue'"]).await?;
+    let tables = house
+        .database
+        .execute(&["SELECT string_agg(format('%I.%I', schemaname, tablename), ' ') FROM pg_tables WHERE schemaname = 'queue'"])
+        .await?;
     let mut dump = String::new();
     for table in tables.split_whitespace() {
         dump += &house.database.execute(&[&format!("SELECT t::text, encode(t::text::bytea, 'escape') FROM {table} t")]).await?;

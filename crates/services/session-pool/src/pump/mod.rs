@@ -5,7 +5,12 @@ mod board;
 mod courier;
 mod report;
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    str::FromStr,
+    sync::Arc,
+    time::Duration,
+};
 
 use barid_bus::{Bus, Service};
 use barid_domain::{Clock, SessionId, TenantId};
@@ -29,7 +34,7 @@ use crate::{
 use board::Board;
 use courier::{Courier, News};
 
-/// Topic on which a replica that leaves says that its sessions are free.
+/// Topic on which a replica that leaves says that its sessions are free, by its id.
 pub(crate) const RELEASED: &str = "sessions-released";
 
 /// Most messages of one claim: even the longest fit into one answer on the bus.
@@ -64,7 +69,7 @@ pub(crate) struct Parts {
 enum Notice {
     Demand,
     Changed(Option<SessionId>),
-    Released,
+    Released(Option<Uuid>),
 }
 
 type Notices = std::pin::Pin<Box<dyn Stream<Item = Notice> + Send>>;
@@ -85,6 +90,8 @@ pub(crate) struct Pump {
     news: mpsc::Receiver<News>,
     notices: Notices,
     pending: Option<Pending>,
+    /// Replicas that left since the last heartbeat counted them as alive.
+    left: HashSet<Uuid>,
     /// Rests that are not written yet.
     rests: HashMap<SessionId, (TenantId, Rest, &'static str)>,
     /// Whether something may wait that the board does not know.
@@ -114,6 +121,7 @@ impl Pump {
             news,
             notices,
             pending: None,
+            left: HashSet::new(),
             rests: HashMap::new(),
             stale: true,
             looked: Duration::ZERO,
@@ -218,7 +226,9 @@ impl Pump {
     /// Becomes the owner of sessions that have messages waiting and no owner: first here, then in the ledger's fence.
     async fn take(&mut self) -> Result<(), Error> {
         let (now, wall) = (self.parts.lease.now(), self.parts.clock.now());
-        let alive = self.parts.alive.borrow().clone();
+        let mut alive = self.parts.alive.borrow().clone();
+        self.left.retain(|replica| alive.contains(replica));
+        alive.retain(|replica| !self.left.contains(replica));
         let wanted: Vec<SessionId> = self.board.takeable(now, wall, self.parts.replica, &alive).take(TAKE).collect();
         if !wanted.is_empty() {
             let taken = self.parts.store.take(self.parts.replica, wanted.clone(), self.parts.patience).await?;
@@ -316,7 +326,10 @@ impl Pump {
         match notice {
             Notice::Demand => {}
             Notice::Changed(session) => session.into_iter().for_each(|session| self.board.changed(session)),
-            Notice::Released => self.board.released(),
+            Notice::Released(replica) => {
+                self.left.extend(replica);
+                self.board.released();
+            }
         }
     }
 
@@ -386,8 +399,11 @@ pub(crate) fn passes(status: &Status) -> bool {
 async fn notices(bus: &Bus) -> Result<Notices, Error> {
     let listen = async |from, topic| bus.notices(from, topic).await.map_err(|error| Error::Listen(error.into()));
     let demand = listen(Service::Queue, "demand").await?.map(|_| Notice::Demand);
-    let id = |bytes: bytes::Bytes| std::str::from_utf8(&bytes).ok().and_then(|text| text.parse().ok());
-    let changed = listen(Service::SessionPool, CHANGED).await?.map(move |bytes| Notice::Changed(id(bytes)));
-    let released = listen(Service::SessionPool, RELEASED).await?.map(|_| Notice::Released);
+    let changed = listen(Service::SessionPool, CHANGED).await?.map(|id| Notice::Changed(read(&id)));
+    let released = listen(Service::SessionPool, RELEASED).await?.map(|id| Notice::Released(read(&id)));
     Ok(stream::select_all([demand.boxed(), changed.boxed(), released.boxed()]).boxed())
+}
+
+fn read<T: FromStr>(text: &[u8]) -> Option<T> {
+    std::str::from_utf8(text).ok()?.parse().ok()
 }

@@ -66,7 +66,7 @@ impl Ledger {
 
     /// Accepts messages and tells that they wait.
     pub async fn accept(&self, messages: Vec<ClaimedMessage>) {
-        self.books().waiting.extend(messages.into_iter().map(|message| (message, DateTime::default())));
+        self.books().waiting.extend(messages.into_iter().map(|message| (message, now())));
         self.bus.notify("demand", Default::default()).await;
     }
 
@@ -109,11 +109,11 @@ impl LedgerService for Ledger {
     async fn list_demand(&self, _: Request<ListDemandRequest>) -> Result<Response<ListDemandResponse>, Status> {
         self.fail("list_demand")?;
         let mut sessions: HashMap<String, SessionDemand> = HashMap::new();
-        for (message, _) in self.books().waiting.iter().filter(|(_, due)| *due <= now()) {
+        for (message, due) in self.books().waiting.iter().filter(|(_, due)| *due <= now()) {
             let demand = sessions.entry(message.session_id.clone()).or_insert_with(|| SessionDemand {
                 session_id: message.session_id.clone(),
                 tenant_id: message.tenant_id.clone(),
-                oldest_due_time: Some(barid_proto::timestamp(now())),
+                oldest_due_time: Some(barid_proto::timestamp(*due)),
                 ..SessionDemand::default()
             });
             demand.batch += 1;
@@ -166,7 +166,7 @@ impl LedgerService for Ledger {
             let mut books = self.books();
             let message = books.sending.remove(&outcome.message_id).filter(|message| message.attempt == outcome.attempt);
             if let (Some(message), Some(outcome::Outcome::Returned(failure))) = (message, &outcome.outcome) {
-                let due = failure.not_before.as_ref().and_then(barid_proto::time).unwrap_or_default();
+                let due = failure.not_before.as_ref().and_then(barid_proto::time).unwrap_or_else(now);
                 books.waiting.push_back((message, due));
                 waiting = true;
             }

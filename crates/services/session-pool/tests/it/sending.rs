@@ -81,7 +81,11 @@ async fn messages_of_every_form_reach_the_phone_and_their_receipts_come_back() -
         Ok(())
     })
     .await?;
-    assert!(house.get(from.0, &from.1.to_string()).await?.last_used_time.is_some());
+    eventually(Duration::from_secs(5), || async {
+        ensure!(house.get(from.0, &from.1.to_string()).await?.last_used_time.is_some(), "its use is not written");
+        Ok(())
+    })
+    .await?;
     replica.stop().await;
     Ok(())
 }

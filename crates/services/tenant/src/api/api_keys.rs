@@ -18,7 +18,8 @@ impl ApiKeyService for State {
     async fn create_api_key(&self, request: Request<CreateApiKeyRequest>) -> Result<Response<ApiKey>, Status> {
         let organisation = organisation(&request)?;
         let request = request.into_inner();
-        let tenant: Option<TenantId> = if request.tenant_id.is_empty() { None } else { Some(ids::argument("tenantId", &request.tenant_id)?) };
+        let tenant: Option<TenantId> =
+            if request.tenant_id.is_empty() { None } else { Some(ids::argument("tenantId", &request.tenant_id)?) };
         if let Some(id) = tenant {
             let tenant = self.store.tenant(id).await?;
             if tenant.organisation_id != organisation.to_string() {

@@ -36,7 +36,12 @@ impl Store {
         Ok(to_proto(self.db.engine.transaction("create API key", insert).await?))
     }
 
-    pub(crate) async fn api_keys(&self, organisation: OrganisationId, after: Option<ApiKeyId>, size: u64) -> Result<(Vec<ApiKey>, String), Error> {
+    pub(crate) async fn api_keys(
+        &self,
+        organisation: OrganisationId,
+        after: Option<ApiKeyId>,
+        size: u64,
+    ) -> Result<(Vec<ApiKey>, String), Error> {
         let find = move |tx: barid_db::Tx| async move {
             let mut query = api_key::Entity::find()
                 .filter(api_key::Column::OrganisationId.eq(organisation.uuid()))

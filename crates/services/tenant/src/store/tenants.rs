@@ -53,7 +53,12 @@ impl Store {
         row.map(to_proto).ok_or_else(|| Error::not_found("tenant", id))
     }
 
-    pub(crate) async fn tenants(&self, organisation: OrganisationId, after: Option<TenantId>, size: u64) -> Result<(Vec<Tenant>, String), Error> {
+    pub(crate) async fn tenants(
+        &self,
+        organisation: OrganisationId,
+        after: Option<TenantId>,
+        size: u64,
+    ) -> Result<(Vec<Tenant>, String), Error> {
         let find = move |tx: barid_db::Tx| async move {
             let mut query = tenant::Entity::find()
                 .filter(tenant::Column::OrganisationId.eq(organisation.uuid()))
@@ -96,8 +101,15 @@ fn state_name(state: TenantState) -> &'static str {
     if state == TenantState::Suspended { "suspended" } else { "active" }
 }
 
-fn to_row(id: TenantId, organisation: OrganisationId, tenant: Tenant, created_at: DateTime<Utc>, updated_at: DateTime<Utc>) -> tenant::Model {
-    let windows: Vec<Window> = tenant.peak_windows.iter().map(|window| Window { start: window.start.clone(), end: window.end.clone() }).collect();
+fn to_row(
+    id: TenantId,
+    organisation: OrganisationId,
+    tenant: Tenant,
+    created_at: DateTime<Utc>,
+    updated_at: DateTime<Utc>,
+) -> tenant::Model {
+    let windows: Vec<Window> =
+        tenant.peak_windows.iter().map(|window| Window { start: window.start.clone(), end: window.end.clone() }).collect();
     let brand = tenant.branding.as_ref().map_or_else(Brand::default, |branding| Brand {
         business_name: branding.business_name.clone(),
         phone: branding.phone.clone(),

@@ -1,0 +1,6 @@
+mod checkpoint;
+mod grants;
+mod house;
+mod isolation;
+mod outbox;
+mod transactions;
