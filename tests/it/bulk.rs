@@ -20,7 +20,7 @@ fn invoices(count: usize) -> Vec<Value> {
 async fn all_read(laundry: &Business, count: usize) -> Result<()> {
     eventually(Duration::from_secs(120), || async {
         let figures = laundry.api.get("/v1/analytics/dashboard").await?;
-        ensure!(figures["totals"]["read"] == count.to_string(), "{}", figures["totals"]);
+        ensure!(figures["totals"]["read"] == count.to_string().as_str(), "{}", figures["totals"]);
         Ok(())
     })
     .await

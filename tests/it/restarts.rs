@@ -55,7 +55,7 @@ async fn nats_postgres_and_redis_come_back_and_everything_arrives_once() -> Resu
     // The figures come from the event stream, which was cut off and told on.
     eventually(Duration::from_secs(30), || async {
         let figures = laundry.api.get("/v1/analytics/dashboard").await?;
-        ensure!(figures["totals"]["read"] == (ROUNDS * EACH).to_string(), "{}", figures["totals"]);
+        ensure!(figures["totals"]["read"] == (ROUNDS * EACH).to_string().as_str(), "{}", figures["totals"]);
         Ok(())
     })
     .await

@@ -1,6 +1,6 @@
 //! Owns the sessions: sends what the ledger hands out, and brings back what WhatsApp tells.
 //!
-//! At any moment one replica owns a session, proven by an epoch that the ledger knows before the first message goes. [`ownership`] says when a
+//! At any moment one replica owns a session, proven by an epoch that the ledger knows before the first message goes. `ownership` says when a
 //! replica may send, [`choice`] which sessions come first, and the pump does it.
 
 mod api;

@@ -120,7 +120,7 @@ impl barid_bus::Outbox for Outbox {
             let condition = "(generation, xid, seq) > ($1, $2::text::xid8, $3)";
             let values =
                 vec![after.generation.cast_signed().into(), after.transaction.to_string().into(), after.sequence.cast_signed().into()];
-            Ok::<_, DbErr>(table.select(&tx, condition, values, limit).await?)
+            table.select(&tx, condition, values, limit).await
         });
         Ok(read.await?)
     }

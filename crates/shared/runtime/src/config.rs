@@ -2,11 +2,12 @@
 //!
 //! Each service reads its own section: `[queue]` in the file, `BARID_QUEUE__<KEY>` in the environment, with `__` between levels.
 
-use std::path::Path;
+use std::{convert::Infallible, path::Path};
 
 use figment::{
     Figment,
     providers::{Env, Format, Toml},
+    value::Value,
 };
 use serde::{Serialize, de::DeserializeOwned};
 
@@ -46,8 +47,14 @@ pub fn read<T: DeserializeOwned>(section: &str, defaults: &str, file: Option<&Pa
         let text = std::fs::read_to_string(path).map_err(|error| Error::File(path.display().to_string(), error))?;
         figment = figment.merge(Figment::from(Toml::string(&text)).focus(section));
     }
-    let prefix = format!("BARID_{}__", section.to_uppercase());
-    figment.merge(Env::prefixed(&prefix).split("__")).extract().map_err(|error| Error::Invalid {
+    for (key, text) in Env::prefixed(&format!("BARID_{}__", section.to_uppercase())).split("__").iter() {
+        let key = key.as_str();
+        // A password may look like a number, and must keep its leading zeros.
+        let is_text = ["password", "secret", "token", "key", "url"].iter().any(|kind| key.ends_with(kind));
+        let value = if is_text { Value::from(text) } else { text.parse().unwrap_or_else(|never: Infallible| match never {}) };
+        figment = figment.merge((key, value));
+    }
+    figment.extract().map_err(|error| Error::Invalid {
         section: section.to_owned(),
         problems: error.into_iter().map(|error| describe(section, &error)).collect(),
     })

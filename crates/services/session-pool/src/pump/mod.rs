@@ -3,21 +3,21 @@
 
 mod board;
 mod courier;
+mod notices;
 mod report;
 
 use std::{
     collections::{HashMap, HashSet},
-    str::FromStr,
     sync::Arc,
     time::Duration,
 };
 
-use barid_bus::{Bus, Service};
+use barid_bus::Bus;
 use barid_domain::{Clock, SessionId, TenantId};
 use barid_proto::queue::v1::{ClaimRequest, ClaimResponse, FenceRequest, ListDemandRequest, SessionClaim, SessionEpoch};
 use barid_whatsapp::cloud::Client;
 use chrono::{DateTime, TimeDelta, Utc};
-use futures::{FutureExt, Stream, StreamExt, future, stream};
+use futures::{FutureExt, StreamExt, future};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tonic::{Code, Status};
@@ -28,14 +28,14 @@ use crate::{
     clients::{Directory, Ledger},
     ownership::Lease,
     share::share,
-    store::{CHANGED, Rest, Store},
+    store::{Rest, Store},
     verdict::{self, Effect},
 };
 use board::Board;
 use courier::{Courier, News};
+use notices::{Notice, Notices};
 
-/// Topic on which a replica that leaves says that its sessions are free, by its id.
-pub(crate) const RELEASED: &str = "sessions-released";
+pub(crate) use notices::RELEASED;
 
 /// Most messages of one claim: even the longest fit into one answer on the bus.
 const CLAIM: u32 = 50;
@@ -65,14 +65,6 @@ pub(crate) struct Parts {
     /// How long an owner must not have been heard of before its sessions are taken over.
     pub patience: Duration,
 }
-
-enum Notice {
-    Demand,
-    Changed(Option<SessionId>),
-    Released(Option<Uuid>),
-}
-
-type Notices = std::pin::Pin<Box<dyn Stream<Item = Notice> + Send>>;
 
 /// A claim that is repeated until it is answered.
 struct Pending {
@@ -109,7 +101,7 @@ impl Pump {
         let (reports, reported) = mpsc::channel(most);
         let (tell, news) = mpsc::channel(2 * most);
         let reporting = report::run(ledger.clone(), reported, tell.clone());
-        let notices = notices(&parts.bus).await?;
+        let notices = notices::listen(&parts.bus).await?;
         let courier = Courier::new(parts.cloud.clone(), parts.lease.clone(), parts.clock.clone(), reports, tell);
         let rules = choice::Settings { slots: parts.config.slots, ..choice::Settings::default() };
         let board = Board::new(rules, parts.config.max_in_flight_per_session);
@@ -394,16 +386,4 @@ pub(crate) fn passes(status: &Status) -> bool {
         status.code(),
         Code::InvalidArgument | Code::NotFound | Code::PermissionDenied | Code::Unimplemented | Code::ResourceExhausted
     )
-}
-
-async fn notices(bus: &Bus) -> Result<Notices, Error> {
-    let listen = async |from, topic| bus.notices(from, topic).await.map_err(|error| Error::Listen(error.into()));
-    let demand = listen(Service::Queue, "demand").await?.map(|_| Notice::Demand);
-    let changed = listen(Service::SessionPool, CHANGED).await?.map(|id| Notice::Changed(read(&id)));
-    let released = listen(Service::SessionPool, RELEASED).await?.map(|id| Notice::Released(read(&id)));
-    Ok(stream::select_all([demand.boxed(), changed.boxed(), released.boxed()]).boxed())
-}
-
-fn read<T: FromStr>(text: &[u8]) -> Option<T> {
-    std::str::from_utf8(text).ok()?.parse().ok()
 }

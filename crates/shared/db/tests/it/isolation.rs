@@ -69,3 +69,20 @@ async fn without_a_tenant_there_is_nothing() -> Result<()> {
     assert!(bare.count(count).await.is_err(), "security that is switched off refuses instead of showing");
     Ok(())
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tenant_is_named_for_its_transaction_only() -> Result<()> {
+    let database = database().await?;
+    let db = db(&database, "analytics", 1).await?;
+    db.tenant.transaction(tenant(1), |tx| async move { write(&tx, tenant(1)).await }).await?;
+    // The next one on this connection ends its transaction by itself, and what was set for it with it.
+    let left = db
+        .tenant
+        .transaction(tenant(2), |tx| async move {
+            tx.run("ROLLBACK", []).await?;
+            seen(&tx).await
+        })
+        .await?;
+    assert_eq!(left, []);
+    Ok(())
+}

@@ -1,0 +1,34 @@
+//! What makes a pump look: messages that wait, sessions that changed, replicas that left. Any of it may be lost.
+
+use std::{pin::Pin, str::FromStr};
+
+use barid_bus::{Bus, Service};
+use barid_domain::SessionId;
+use futures::{Stream, StreamExt, stream};
+use uuid::Uuid;
+
+use crate::{Error, store::CHANGED};
+
+/// Topic on which a replica that leaves says that its sessions are free, by its id.
+pub(crate) const RELEASED: &str = "sessions-released";
+
+pub(super) enum Notice {
+    Demand,
+    Changed(Option<SessionId>),
+    Released(Option<Uuid>),
+}
+
+pub(super) type Notices = Pin<Box<dyn Stream<Item = Notice> + Send>>;
+
+/// Listens to all of them.
+pub(super) async fn listen(bus: &Bus) -> Result<Notices, Error> {
+    let listen = async |from, topic| bus.notices(from, topic).await.map_err(|error| Error::Listen(error.into()));
+    let demand = listen(Service::Queue, "demand").await?.map(|_| Notice::Demand);
+    let changed = listen(Service::SessionPool, CHANGED).await?.map(|id| Notice::Changed(read(&id)));
+    let released = listen(Service::SessionPool, RELEASED).await?.map(|id| Notice::Released(read(&id)));
+    Ok(stream::select_all([demand.boxed(), changed.boxed(), released.boxed()]).boxed())
+}
+
+fn read<T: FromStr>(text: &[u8]) -> Option<T> {
+    std::str::from_utf8(text).ok()?.parse().ok()
+}

@@ -1,0 +1,66 @@
+use anyhow::Result;
+
+use crate::{barid, shown, text};
+
+#[tokio::test]
+async fn help_names_every_command() -> Result<()> {
+    let help = text(&barid(&["--help"]).await?.stdout);
+    for command in [
+        "gateway",
+        "tenant",
+        "template",
+        "queue",
+        "session-pool",
+        "analytics",
+        "simulator",
+        "all",
+        "migrate",
+        "events",
+        "config",
+        "nats-config",
+        "vault",
+    ] {
+        assert!(help.contains(&format!("\n  {command}")), "{command} is missing in {help}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_wrong_configuration_is_told_key_by_key() -> Result<()> {
+    let home = tempfile::tempdir()?;
+    let file = home.path().join("barid.toml");
+    std::fs::write(&file, "[gateway]\nredis.url = \"redis://127.0.0.1\"\nlisten = \"everywhere\"\n[queue]\ndoubt_after = \"soon\"\n")?;
+    let checked = barid(&["config", "check", "--config", &shown(&file)]).await?;
+    assert!(!checked.status.success());
+    let told = text(&checked.stdout) + &text(&checked.stderr);
+    assert!(told.contains("gateway.listen:") && told.contains("BARID_GATEWAY__LISTEN"), "{told}");
+    assert!(told.contains("queue.doubt_after:"), "{told}");
+    assert!(told.contains("tenant.database.tenant_url: is missing") && told.contains("BARID_TENANT__DATABASE__TENANT_URL"), "{told}");
+    assert!(!told.contains("Backtrace") && !told.contains("stack backtrace"), "{told}");
+
+    let unknown = barid(&["config", "check", "quque"]).await?;
+    assert!(text(&unknown.stderr).contains("there is no service `quque`; known: tenant"), "{}", text(&unknown.stderr));
+    let missing = barid(&["queue", "--config", "/nowhere/barid.toml"]).await?;
+    assert!(text(&missing.stderr).contains("/nowhere/barid.toml cannot be read"), "{}", text(&missing.stderr));
+    Ok(())
+}
+
+#[tokio::test]
+async fn variables_go_over_the_file_and_secrets_are_masked() -> Result<()> {
+    let mut command = crate::command(&["config", "dump", "gateway"]);
+    command.env("BARID_GATEWAY__REDIS__URL", "redis://:hunter2@127.0.0.1").env("BARID_GATEWAY__LIMITS__PER_MINUTE", "77");
+    command.env("BARID_GATEWAY__NATS__PASSWORD", "0123456");
+    let dumped = command.output().await?;
+    let told = text(&dumped.stdout);
+    assert!(dumped.status.success(), "{}", text(&dumped.stderr));
+    assert!(told.contains("per_minute = 77") && told.contains("url = \"***\""), "{told}");
+    assert!(!told.contains("hunter2") && !told.contains("123456"), "{told}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_new_master_key_is_new() -> Result<()> {
+    let (a, b) = (text(&barid(&["vault", "new-key"]).await?.stdout), text(&barid(&["vault", "new-key"]).await?.stdout));
+    assert_eq!((a.trim().len(), a == b), (44, false));
+    Ok(())
+}
