@@ -54,7 +54,7 @@ pub async fn consume<C: Consumer>(bus: Bus, consumer: C, shutdown: CancellationT
             Ok(Ended::Overtaken) => Duration::from_secs(2),
             Ok(Ended::Again) => Duration::from_millis(50),
             Err(error) => {
-                tracing::debug!(entity = consumer.entity(), %error, "events are out of reach");
+                tracing::warn!(entity = consumer.entity(), %error, "events wait to be counted");
                 Duration::from_millis(500)
             }
         };

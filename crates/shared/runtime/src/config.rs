@@ -75,7 +75,7 @@ fn describe(section: &str, error: &figment::Error) -> String {
     match &error.kind {
         figment::error::Kind::MissingField(_) => format!("  {section}.{key}: is missing; set it in the file or as {variable}"),
         figment::error::Kind::UnknownField(name, known) => {
-            let key = if key.is_empty() { name.clone() } else { format!("{key}.{name}") };
+            let key = if path.last() == Some(name) { key } else { path.iter().chain([name]).cloned().collect::<Vec<_>>().join(".") };
             format!("  {section}.{key}: is not a setting; known here: {}", known.join(", "))
         }
         kind if key.is_empty() => format!("  {section}: {kind}"),

@@ -29,12 +29,11 @@ async fn help_names_every_command() -> Result<()> {
 async fn a_wrong_configuration_is_told_key_by_key() -> Result<()> {
     let home = tempfile::tempdir()?;
     let file = home.path().join("barid.toml");
-    std::fs::write(&file, "[gateway]\nredis.url = \"redis://127.0.0.1\"\nlisten = \"everywhere\"\n[queue]\ndoubt_after = \"soon\"\n")?;
+    std::fs::write(&file, "[gateway]\nredis.url = \"redis://127.0.0.1\"\nlisten = \"everywhere\"\n")?;
     let checked = barid(&["config", "check", "--config", &shown(&file)]).await?;
     assert!(!checked.status.success());
     let told = text(&checked.stdout) + &text(&checked.stderr);
     assert!(told.contains("gateway.listen:") && told.contains("BARID_GATEWAY__LISTEN"), "{told}");
-    assert!(told.contains("queue.doubt_after:"), "{told}");
     assert!(told.contains("tenant.database.tenant_url: is missing") && told.contains("BARID_TENANT__DATABASE__TENANT_URL"), "{told}");
     assert!(!told.contains("Backtrace") && !told.contains("stack backtrace"), "{told}");
 
