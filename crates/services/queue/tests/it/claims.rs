@@ -163,3 +163,21 @@ async fn what_was_returned_costs_no_retry() -> Result<()> {
     assert_eq!(house.message(tenant, &id).await?.state(), MessageState::Queued);
     Ok(())
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_conversation_keeps_its_order_across_a_retry() -> Result<()> {
+    let house = House::start().await?;
+    let (tenant, session): (TenantId, SessionId) = (house.ids.mint(), house.ids.mint());
+    house.fence(session, 1).await?;
+    house.send(tenant, session, "201234567890", "first").await?;
+    house.send(tenant, session, "201234567890", "second").await?;
+    let first = house.claim(&claim_id(), &[(session, 1, 10)]).await?.messages.remove(0);
+    house.report(&first, Outcome::Retry(Failure { reason: "rejected".into(), not_before: None })).await?;
+    assert!(house.claim(&claim_id(), &[(session, 1, 10)]).await?.messages.is_empty(), "the second does not overtake the first");
+    let again = eventually(Duration::from_secs(10), || async {
+        house.claim(&claim_id(), &[(session, 1, 10)]).await?.messages.into_iter().next().context("not due yet")
+    })
+    .await?;
+    assert_eq!(text(&again), "first");
+    Ok(())
+}
