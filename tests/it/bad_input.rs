@@ -25,6 +25,11 @@ async fn each_mistake_is_named() -> Result<()> {
         (missing, "variables.totalAmount", "totalAmount"),
         (with(json!({"template": "no_such_template"})), "template", "no_such_template"),
         (with(json!({"template": "", "variables": null, "text": "x".repeat(4097)})), "text", "4096"),
+        (
+            with(json!({"template": "", "variables": null, "text": "x".repeat(1025), "mediaUrl": "https://example.com/a.pdf"})),
+            "text",
+            "1024",
+        ),
         (with(json!({"scheduleTime": "2020-01-01T00:00:00Z"})), "scheduleTime", "past"),
         (with(json!({"scheduleTime": "tomorrow"})), "scheduleTime", ""),
         (with(json!({"mediaUrl": "http://example.com/a.pdf"})), "mediaUrl", "https"),

@@ -1,6 +1,6 @@
 //! What stands at which path.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::net::SocketAddr;
 
 use axum::{
     Router,
@@ -14,17 +14,7 @@ use http::{Request, Response, StatusCode};
 use tokio_util::sync::CancellationToken;
 use tonic_health::ServingStatus;
 
-use crate::{Error, calls::Calls, config::Config, grpc, hub::Hub, rest, webhooks};
-
-/// What every request needs. Clone it freely.
-#[derive(Clone)]
-pub(crate) struct State {
-    pub calls: Calls,
-    pub routes: Arc<rest::Routes>,
-    pub hub: Arc<Hub>,
-    pub config: Arc<Config>,
-    pub shutdown: CancellationToken,
-}
+use crate::{Error, grpc, rest, state::State, webhooks};
 
 /// The paths that are not a method's; everything else is one, over gRPC or REST.
 pub(crate) fn router(state: State, health: Health) -> Result<Router, Error> {

@@ -11,7 +11,7 @@ use http_body_util::{BodyExt, StreamBody};
 use prost::Message;
 use tonic::{Code, Status};
 
-use crate::{access::authorise, calls::frame, door::State, subscribe::subscribe};
+use crate::{access::authorise, calls::frame, state::State, subscribe::subscribe};
 
 /// Whether a request is gRPC.
 pub(crate) fn is_grpc(headers: &HeaderMap) -> bool {

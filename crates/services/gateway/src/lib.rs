@@ -11,6 +11,8 @@ mod framing;
 mod grpc;
 mod hub;
 mod rest;
+mod signature;
+mod state;
 mod subscribe;
 mod webhooks;
 
@@ -66,7 +68,7 @@ impl App {
         jobs.spawn("revocations", calls.auth.clone().follow(bus.clone(), jobs.shutdown()));
         jobs.spawn("tenants", calls.directory.clone().follow(bus.clone(), jobs.shutdown()));
         jobs.spawn("events", barid_bus::consume(bus.clone(), hub::Feed(hub.clone()), jobs.shutdown()));
-        let door = door::router(door::State { calls, routes, hub, config: Arc::new(config), shutdown: shutdown.clone() }, health.clone())?;
+        let door = door::router(state::State { calls, routes, hub, config: Arc::new(config), shutdown: shutdown.clone() }, health.clone())?;
         health.serving();
         axum::serve(listener, door.into_make_service_with_connect_info::<std::net::SocketAddr>())
             .with_graceful_shutdown(shutdown.cancelled_owned())

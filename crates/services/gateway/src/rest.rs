@@ -26,7 +26,7 @@ use prost::Message;
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
-use crate::{access::authorise, door::State, grpc::after, subscribe::subscribe};
+use crate::{access::authorise, grpc::after, state::State, subscribe::subscribe};
 
 /// The REST surface.
 pub(crate) struct Routes {

@@ -8,14 +8,13 @@ use barid_proto::{
     fault,
     session_pool::v1::{IngestWebhookRequest, pool_service_client::PoolServiceClient},
 };
-use hmac::{Hmac, KeyInit, Mac};
 use http::{HeaderMap, Response, StatusCode};
 use http_body_util::{BodyExt, Limited};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use tonic::{Code, Status};
 
-use crate::{config::MetaApp, door::State, rest};
+use crate::{config::MetaApp, rest, signature::verify_signature, state::State};
 
 /// Largest webhook that Meta sends is about 3 MB; the bus carries one.
 const LARGEST: usize = 900 * 1024;
@@ -57,7 +56,7 @@ async fn store(state: &State, app: String, headers: &HeaderMap, body: Body) -> R
     let body = Limited::new(body, LARGEST).collect().await;
     let body = body.map_err(|_| fault(Code::InvalidArgument, "TOO_LARGE", format!("the body is larger than {LARGEST} bytes")))?.to_bytes();
     let signature = headers.get("x-hub-signature-256").and_then(|value| value.to_str().ok()).unwrap_or_default();
-    if !is_signed(known.app_secret.expose(), signature, &body) {
+    if !verify_signature(known.app_secret.expose(), signature, &body) {
         return Err(unsigned());
     }
     let stored = PoolServiceClient::new(state.calls.channel()).ingest_webhook(IngestWebhookRequest { app: app.clone(), body }).await;
@@ -74,15 +73,6 @@ async fn store(state: &State, app: String, headers: &HeaderMap, body: Body) -> R
             Err(fault(Code::Unavailable, "NOT_STORED", "the webhook could not be stored; send it again"))
         }
     }
-}
-
-/// Whether `sha256=<hex>` is the app's signature over exactly these bytes.
-fn is_signed(app_secret: &str, signature: &str, body: &[u8]) -> bool {
-    let Some(code) = signature.strip_prefix("sha256=").and_then(|text| hex::decode(text).ok()) else { return false };
-    let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(app_secret.as_bytes()) else { return false };
-    mac.update(body);
-    // Compares in constant time.
-    mac.verify_slice(&code).is_ok()
 }
 
 /// Compares without telling by its time where the two differ.

@@ -2,6 +2,7 @@
 
 use barid_domain::{MessageId, SessionId, TenantId};
 use barid_proto::{
+    Violations,
     queue::v1::SendMessageRequest,
     template::v1::{MetaTemplateCall, Rendering},
 };
@@ -17,6 +18,9 @@ use crate::{
     lanes::Lane,
     store::{Accepted, NewMessage, Recipient},
 };
+
+/// Most characters of a text that goes along with a document or an image.
+const LONGEST_CAPTION: usize = 1024;
 
 /// A request on its way, or what became of it.
 type Step<T> = Result<T, Result<Accepted, Status>>;
@@ -73,9 +77,12 @@ impl State {
 
         let vault_key = self.store.vault().tenant(tenant.uuid()).await.map_err(crate::Error::from)?;
         let mut messages = Vec::new();
-        for ((((step, key), recipient), rendering), session) in steps.iter().zip(keys).zip(recipients).zip(renderings).zip(sessions) {
-            if let (Ok(draft), Some(recipient), Some(session)) = (step, recipient, session) {
-                messages.push(self.message(tenant, profile, draft, key, recipient, rendering, session, &vault_key));
+        for ((((step, key), recipient), rendering), session) in steps.iter_mut().zip(keys).zip(recipients).zip(renderings).zip(sessions) {
+            if let (Ok(draft), Some(recipient), Some(session)) = (&*step, recipient, session) {
+                match self.message(tenant, profile, draft, key, recipient, rendering, session, &vault_key) {
+                    Ok(message) => messages.push(message),
+                    Err(status) => *step = Err(Err(status)),
+                }
             }
         }
         let mut committed = self.committer.accept(messages).await.into_iter();
@@ -147,7 +154,7 @@ impl State {
         rendering: Option<Rendering>,
         session: SessionId,
         vault_key: &TenantKey,
-    ) -> NewMessage {
+    ) -> Result<NewMessage, Status> {
         let (id, now): (MessageId, _) = (self.store.mint(), self.store.now());
         let request = &draft.request;
         let mut content = Content {
@@ -168,7 +175,14 @@ impl State {
             content.meta = rendering.meta.map(|meta| fitting(meta, !content.media_url.is_empty()));
             (version, locale) = (rendering.version, rendering.locale);
         }
-        NewMessage {
+        let length = content.text.chars().count();
+        if !content.media_url.is_empty() && length > LONGEST_CAPTION {
+            let says = format!(
+                "has {length} characters beside media; WhatsApp takes at most {LONGEST_CAPTION}: shorten it, or send it without media"
+            );
+            return Err(Violations::one(if request.template.is_empty() { "text" } else { "template" }, "too_long", says));
+        }
+        Ok(NewMessage {
             id,
             event: self.store.mint(),
             tenant,
@@ -187,7 +201,7 @@ impl State {
             key,
             day: profile.day(now),
             quota: profile.daily_quota,
-        }
+        })
     }
 
     /// Judges each item of a batch by its own limits, and gives it the key of the call.
@@ -202,7 +216,7 @@ impl State {
             self.guard.check_item(&self.item, &message)?;
             if !message.tenant_id.is_empty() && message.tenant_id != tenant.to_string() {
                 let says = "names another tenant than the call; leave it empty or make one call per tenant";
-                return Err(barid_proto::Violations::one("tenantId", "other_tenant", says));
+                return Err(Violations::one("tenantId", "other_tenant", says));
             }
             if message.idempotency_key.is_empty() && !key.is_empty() {
                 message.idempotency_key = format!("{key}/{index}");

@@ -12,7 +12,7 @@ use chrono::{DateTime, NaiveDate, Utc};
 use sea_orm::{DbErr, Value};
 use uuid::Uuid;
 
-use super::{Change, EVENTS, Recipient, Store, apply, contacts};
+use super::{Change, EVENTS, Recipient, Store, apply, contacts, quota};
 use crate::{Error, draft::Key, lanes::Lane, state::Fact, state::State};
 
 /// A message to accept, sealed.
@@ -196,7 +196,7 @@ async fn charge(tx: &Tx, messages: &[NewMessage], outcomes: &mut [Outcome]) -> R
     let mut freed = Vec::new();
     for ((tenant, day), indexes) in due {
         let quota = messages[indexes[0]].quota;
-        let granted = charge_day(tx, tenant, day, u32::try_from(indexes.len()).unwrap_or(u32::MAX), quota).await?;
+        let granted = quota::charge(tx, tenant, day, u32::try_from(indexes.len()).unwrap_or(u32::MAX), quota).await?;
         for &index in indexes.iter().skip(granted as usize) {
             outcomes[index] = Some(Err(Error::QuotaExceeded { limit: quota }));
             if messages[index].key.is_some() {
@@ -208,25 +208,6 @@ async fn charge(tx: &Tx, messages: &[NewMessage], outcomes: &mut [Outcome]) -> R
         tx.run("DELETE FROM queue.idempotency_keys WHERE message_id = ANY($1)", [freed.into()]).await?;
     }
     Ok(())
-}
-
-/// Charges up to `wanted` messages to a day and says how many the quota let through.
-pub(super) async fn charge_day(tx: &Tx, tenant: TenantId, day: NaiveDate, wanted: u32, quota: u32) -> Result<u32, DbErr> {
-    let charged = |count: u32| i32::try_from(count).unwrap_or(i32::MAX);
-    let row = tx
-        .row(
-            "INSERT INTO queue.quota_usage AS q (tenant_id, day, used) VALUES ($1, $2, $3)
-             ON CONFLICT (tenant_id, day) DO UPDATE SET used = q.used + $3 RETURNING used",
-            [tenant.uuid().into(), day.into(), charged(wanted).into()],
-        )
-        .await?;
-    let used: i32 = row.ok_or_else(|| DbErr::RecordNotFound("quota".to_owned()))?.try_get_by_index(0)?;
-    let over = used.cast_unsigned().saturating_sub(quota).min(wanted);
-    if over > 0 {
-        let back = "UPDATE queue.quota_usage SET used = used - $3 WHERE tenant_id = $1 AND day = $2";
-        tx.run(back, [tenant.uuid().into(), day.into(), charged(over).into()]).await?;
-    }
-    Ok(wanted - over)
 }
 
 async fn insert(tx: &Tx, messages: &[&NewMessage]) -> Result<(), DbErr> {

@@ -1,6 +1,6 @@
 //! The one way in which messages change: facts go in, the state machine says where they lead, and every step becomes an event.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use barid_db::{NewEvent, Tx};
 use barid_domain::{ContactId, MessageId, SessionId, TenantId};
@@ -12,7 +12,7 @@ use chrono::{DateTime, Utc};
 use sea_orm::{DbErr, QueryResult};
 use uuid::Uuid;
 
-use super::{EVENTS, Store, accept::charge_day};
+use super::{EVENTS, Store};
 use crate::{
     lanes::Lane,
     state::{self, Fact, Standing, State},
@@ -257,20 +257,4 @@ async fn write_dead_letters(tx: &Tx, changed: &BTreeMap<&MessageId, &Row>, now: 
         tx.run("DELETE FROM queue.dead_letters WHERE message_id = ANY($1)", [alive.into()]).await?;
     }
     Ok(())
-}
-
-/// Charges messages that became due to their tenants' days; gives back those that the quota refuses.
-pub(super) async fn charge_due(
-    tx: &Tx,
-    due: &BTreeMap<TenantId, Vec<MessageId>>,
-    days: &HashMap<TenantId, (chrono::NaiveDate, u32)>,
-) -> Result<Vec<MessageId>, DbErr> {
-    let mut refused = Vec::new();
-    for (tenant, messages) in due {
-        let Some((day, quota)) = days.get(tenant) else { continue };
-        let wanted = u32::try_from(messages.len()).unwrap_or(u32::MAX);
-        let granted = charge_day(tx, *tenant, *day, wanted, *quota).await?;
-        refused.extend(messages.iter().skip(granted as usize).copied());
-    }
-    Ok(refused)
 }

@@ -9,6 +9,7 @@ mod contacts;
 mod demand;
 mod messages;
 mod overview;
+mod quota;
 mod receipts;
 mod sweep;
 

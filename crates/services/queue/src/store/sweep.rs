@@ -8,7 +8,7 @@ use chrono::{NaiveDate, TimeDelta};
 use sea_orm::{DbErr, QueryResult};
 use uuid::Uuid;
 
-use super::{Change, Store, apply};
+use super::{Change, Store, apply, quota};
 use crate::{Error, state::Fact};
 
 /// Messages in one turn.
@@ -42,7 +42,7 @@ impl Store {
             for row in &rows {
                 due.entry(TenantId::from_uuid(row.try_get_by_index(1)?)).or_default().push(MessageId::from_uuid(row.try_get_by_index(0)?));
             }
-            let refused = apply::charge_due(&tx, &due, &days).await?;
+            let refused = quota::charge_due(&tx, &due, &days).await?;
             let changes = due.values().flatten().map(|message| {
                 if refused.contains(message) {
                     Change { reason: "quota_exceeded".to_owned(), ..Change::new(*message, Fact::GivenUp, now) }

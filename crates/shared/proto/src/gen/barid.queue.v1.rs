@@ -1005,7 +1005,7 @@ pub struct SendMessageRequest {
     /// What the template's expressions are filled with; at most 64 KiB.
     #[prost(message, optional, tag = "4")]
     pub variables: ::core::option::Option<::prost_types::Struct>,
-    /// A text of your own, up to 4,096 characters. Free text reaches customers who wrote in the last 24 hours. Either this or `template`.
+    /// A text of your own, up to 4,096 characters, and 1,024 beside media. Free text reaches customers who wrote in the last 24 hours. Either this or `template`.
     #[prost(string, tag = "5")]
     pub text: ::prost::alloc::string::String,
     /// https address of a document or image that goes along, up to 2,048 characters.

@@ -1,14 +1,12 @@
-//! Webhooks of the Cloud API: whether a post is Meta's, and what it tells.
+//! Webhooks of the Cloud API: what they tell.
 
 mod parse;
-mod signature;
 
 use std::fmt;
 
 use chrono::{DateTime, Utc};
 
 pub use parse::{Error, parse};
-pub use signature::verify_signature;
 
 use crate::Failure;
 

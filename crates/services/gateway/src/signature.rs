@@ -6,7 +6,7 @@ use sha2::Sha256;
 /// Compares the header `X-Hub-Signature-256` with the body's signature, in time that does not depend on the content.
 ///
 /// `body` must be the bytes as they came: Meta signs its own escaping of the JSON.
-pub fn verify_signature(app_secret: &str, header: &str, body: &[u8]) -> bool {
+pub(crate) fn verify_signature(app_secret: &str, header: &str, body: &[u8]) -> bool {
     // Everybody can sign with an empty secret.
     if app_secret.is_empty() {
         return false;
