@@ -1,6 +1,6 @@
 //! Thousands in one call, each with its own outcome.
 
-use std::{collections::HashSet, time::Duration};
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use barid_proto::queue::v1::{SendMessageRequest, batch_outcome::Outcome, message_service_client::MessageServiceClient};
@@ -38,16 +38,17 @@ async fn a_rest_array_of_a_thousand_with_bad_ones_among_them() -> Result<()> {
     assert_eq!(answer.status, StatusCode::ACCEPTED, "{}", answer.body);
     let outcomes = answer.body["outcomes"].as_array().context("outcomes")?;
     assert_eq!(outcomes.len(), 1000);
-    let mut ids = HashSet::new();
+    let mut ids = Vec::new();
     for (index, outcome) in outcomes.iter().enumerate() {
         assert_eq!(outcome["index"], index, "in the order of the call");
         if [3, 700, 999].contains(&index) {
             assert_eq!(outcome["error"]["code"], 3, "{outcome}");
         } else {
-            ids.insert(outcome["accepted"]["id"].as_str().context("an id")?);
+            ids.push(outcome["accepted"]["id"].as_str().context("an id")?);
         }
     }
     assert_eq!(ids.len(), 997);
+    assert!(ids.is_sorted_by(|a, b| a < b), "committed in the order of the call, so that a conversation keeps it");
     all_read(&laundry, 997).await?;
     let stats = laundry.simulator.get("/sim/stats").await?;
     assert_eq!((&stats["distinct"], &stats["duplicates"]), (&json!(997), &json!(0)), "{stats}");
@@ -104,7 +105,9 @@ async fn a_quota_refuses_what_goes_beyond_it() -> Result<()> {
     let stack = Stack::start().await?;
     let laundry = stack.business("Blue Nile").await?;
     let path = format!("/v1/tenants/{}?updateMask=dailyQuota", laundry.tenant);
-    let answer = laundry.api.call(Method::PATCH, &path, Some(&json!({"dailyQuota": 10}))).await?;
+    let own = laundry.api.call(Method::PATCH, &path, Some(&json!({"dailyQuota": 1_000_000}))).await?;
+    assert_eq!((own.status, own.reason()), (StatusCode::FORBIDDEN, "SCOPE_TOO_NARROW"), "a tenant does not raise its own quota");
+    let answer = stack.api.call(Method::PATCH, &path, Some(&json!({"dailyQuota": 10}))).await?;
     ensure!(answer.status.is_success(), "{}", answer.body);
     eventually(Duration::from_secs(5), || async {
         let status = laundry.api.get("/api/queue/status").await?;
@@ -115,6 +118,10 @@ async fn a_quota_refuses_what_goes_beyond_it() -> Result<()> {
     let answer = laundry.api.post("/api/messages/bulk", &json!(invoices(15))).await?;
     let outcomes = answer["outcomes"].as_array().context("outcomes")?;
     assert_eq!(outcomes.iter().filter(|outcome| outcome["accepted"].is_object()).count(), 10);
+    // Of two with one key in one call, the second is no more there than the first.
+    let twice = json!({"messages": [{"recipient": "201000000001", "text": "a", "idempotencyKey": "k"}, {"recipient": "201000000001", "text": "a", "idempotencyKey": "k"}]});
+    let answer = laundry.api.post("/v1/messages:batchSend", &twice).await?;
+    assert!(answer["outcomes"].as_array().context("outcomes")?.iter().all(|outcome| outcome["error"]["code"] == 8), "{answer}");
     let refused = laundry.api.call(Method::POST, "/v1/messages:send", Some(&invoices(1)[0])).await?;
     assert_eq!((refused.status, refused.reason()), (StatusCode::TOO_MANY_REQUESTS, "QUOTA_EXCEEDED"));
     Ok(())

@@ -29,8 +29,6 @@ use crate::{
 
 /// Headers of a caller that go along. Everything else stays outside, above all what looks like a principal.
 const PASSED_ON: [&str; 3] = ["grpc-timeout", "traceparent", "tracestate"];
-/// Frames of a call under way at once.
-const FRAMES_AT_ONCE: usize = 4;
 
 /// Calls from outside. Clone it freely.
 #[derive(Clone)]
@@ -148,11 +146,12 @@ impl Calls {
     }
 
     async fn frames(&self, method: &Method, headers: &HeaderMap, principal: &Principal, frames: Vec<Frame>) -> Result<Bytes, Status> {
-        let calls = frames.into_iter().map(|frame| async move {
+        // One after the other: what goes to one customer is committed in the order of the call.
+        let mut answers = Vec::with_capacity(frames.len());
+        for frame in frames {
             let answer = self.one(&self.bulk, method, headers, principal, frame.request.clone()).await;
-            (frame, answer)
-        });
-        let answers: Vec<_> = stream::iter(calls).buffered(FRAMES_AT_ONCE).collect().await;
+            answers.push((frame, answer));
+        }
         let any_taken = answers.iter().any(|(_, answer)| answer.is_ok());
         let mut whole = BytesMut::new();
         for (frame, answer) in answers {

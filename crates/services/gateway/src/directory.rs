@@ -6,12 +6,13 @@ use barid_bus::{Bus, Channel, Service};
 use barid_domain::{OrganisationId, TenantId};
 use barid_proto::{
     ids,
+    status::not_found,
     tenant::v1::{ResolveTenantRequest, TenantState, directory_service_client::DirectoryServiceClient},
 };
 use futures::StreamExt;
 use moka::future::Cache;
 use tokio_util::sync::CancellationToken;
-use tonic::Status;
+use tonic::{Code, Status};
 
 /// How long a tenant is remembered when nothing says that it changed.
 const REMEMBER: Duration = Duration::from_secs(5);
@@ -26,7 +27,8 @@ pub(crate) struct Tenant {
 #[derive(Clone)]
 pub(crate) struct Directory {
     client: DirectoryServiceClient<Channel>,
-    known: Cache<TenantId, Tenant>,
+    /// `None` for ids that are no tenant's: asked again, they answer as fast as those that are.
+    known: Cache<TenantId, Option<Tenant>>,
 }
 
 impl Directory {
@@ -40,10 +42,15 @@ impl Directory {
     pub(crate) async fn tenant(&self, id: TenantId) -> Result<Tenant, Status> {
         let mut client = self.client.clone();
         let look_up = async move {
-            let tenant = client.resolve_tenant(ResolveTenantRequest { tenant_id: id.to_string() }).await?.into_inner();
-            Ok(Tenant { organisation: ids::resource(&tenant.organisation_id)?, active: tenant.state() == TenantState::Active })
+            let tenant = match client.resolve_tenant(ResolveTenantRequest { tenant_id: id.to_string() }).await {
+                Ok(answer) => answer.into_inner(),
+                Err(status) if status.code() == Code::NotFound => return Ok(None),
+                Err(status) => return Err(status),
+            };
+            Ok(Some(Tenant { organisation: ids::resource(&tenant.organisation_id)?, active: tenant.state() == TenantState::Active }))
         };
-        self.known.try_get_with(id, look_up).await.map_err(Arc::unwrap_or_clone)
+        let found = self.known.try_get_with(id, look_up).await.map_err(Arc::unwrap_or_clone)?;
+        found.ok_or_else(|| not_found("tenant", &id.to_string()))
     }
 
     /// Forgets tenants that changed, until `shutdown`.

@@ -11,6 +11,8 @@ use axum::{
 use barid_proto::{DESCRIPTORS, access::Method};
 use barid_runtime::Health;
 use http::{Request, Response, StatusCode};
+use prost::Message;
+use prost_types::FileDescriptorSet;
 use tokio_util::sync::CancellationToken;
 use tonic_health::ServingStatus;
 
@@ -23,9 +25,10 @@ pub(crate) fn router(state: State, health: Health) -> Result<Router, Error> {
     public.extend(["grpc.health.v1.Health", "grpc.reflection.v1.ServerReflection"]);
     public.sort_unstable();
     public.dedup();
+    let shown = shown(&public)?;
     let reflection = || {
         let builder = tonic_reflection::server::Builder::configure()
-            .register_encoded_file_descriptor_set(DESCRIPTORS)
+            .register_file_descriptor_set(shown.clone())
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
             .register_encoded_file_descriptor_set(tonic_reflection::pb::v1::FILE_DESCRIPTOR_SET)
             .include_reflection_service(false);
@@ -58,6 +61,16 @@ async fn openapi(Shared(state): Shared<State>) -> Response<Body> {
 
 async fn welcome() -> &'static str {
     "Barid. REST is described at /openapi.json; gRPC answers reflection on this port.\n"
+}
+
+/// The descriptors without the services that nobody outside may call.
+fn shown(public: &[&str]) -> Result<FileDescriptorSet, Error> {
+    let mut descriptors = FileDescriptorSet::decode(DESCRIPTORS)?;
+    for file in &mut descriptors.file {
+        let package = file.package().to_owned();
+        file.service.retain(|service| public.contains(&format!("{package}.{}", service.name()).as_str()));
+    }
+    Ok(descriptors)
 }
 
 fn service_of(path: &str) -> &str {

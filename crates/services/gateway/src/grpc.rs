@@ -46,7 +46,7 @@ async fn follow(state: &State, method: &Method, headers: HeaderMap, from: IpAddr
     let principal = authorise(&state.calls.directory, method, &holder, &request).await?;
     let after = after(request)?;
     let calls = &state.calls;
-    let events = subscribe(calls.channel(), calls.auth.clone(), headers, &state.hub, principal, after, state.shutdown.clone());
+    let events = subscribe(calls.channel(), calls.auth.clone(), headers, &state.hub, principal, after, state.shutdown.clone()).await?;
     let frames = events.map(|event| {
         Ok::<_, Status>(match event {
             Ok(event) => http_body::Frame::data(frame(&event.encode_to_vec())),

@@ -34,6 +34,8 @@ pub enum Error {
     Limiter(#[from] barid_cache::Error),
     #[error("the annotations in the protos do not fit together: {0}")]
     Routes(#[from] barid_transcode::BuildError),
+    #[error("the descriptors of the protos cannot be read: {0}")]
+    Descriptors(#[from] prost::DecodeError),
     #[error("gRPC reflection cannot be served: {0}")]
     Reflection(#[from] tonic_reflection::server::Error),
     #[error("serving failed: {0}")]

@@ -102,7 +102,8 @@ async fn follow(
     let principal = authorise(&state.calls.directory, method, &holder, &request).await?;
     let request = with_last_event_id(method, &headers, request)?;
     let calls = &state.calls;
-    let events = subscribe(calls.channel(), calls.auth.clone(), headers, &state.hub, principal, after(request)?, state.shutdown.clone());
+    let events =
+        subscribe(calls.channel(), calls.auth.clone(), headers, &state.hub, principal, after(request)?, state.shutdown.clone()).await?;
     let (routes, path) = (state.routes.clone(), parts_of(route));
     let events = events.map(move |event| {
         Ok::<_, Infallible>(match event {

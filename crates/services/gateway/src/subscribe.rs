@@ -40,9 +40,9 @@ struct Subscription {
     ended: bool,
 }
 
-/// Events of the principal's tenant after the one with the id `after`; from now on when it is empty. Ends with an error when the key is
-/// revoked or the gateway stops.
-pub(crate) fn subscribe(
+/// Events of the principal's tenant after the one with the id `after`; from now on when it is empty. An `after` that is no event of the
+/// tenant is an error at once. The stream ends with an error when the key is revoked or the gateway stops.
+pub(crate) async fn subscribe(
     channel: Channel,
     auth: Auth,
     headers: HeaderMap,
@@ -50,10 +50,10 @@ pub(crate) fn subscribe(
     principal: Principal,
     after: String,
     shutdown: CancellationToken,
-) -> impl Stream<Item = Result<Event, Status>> + Send + 'static {
+) -> Result<impl Stream<Item = Result<Event, Status>> + Send + 'static, Status> {
     let mut recheck = tokio::time::interval(RECHECK);
     recheck.reset();
-    let subscription = Subscription {
+    let mut subscription = Subscription {
         ledger: EventServiceClient::new(channel).max_decoding_message_size(usize::MAX),
         principal,
         auth,
@@ -67,14 +67,17 @@ pub(crate) fn subscribe(
         recheck,
         ended: false,
     };
-    stream::unfold(subscription, |mut subscription| async move {
+    if subscription.behind {
+        subscription.read_up().await?;
+    }
+    Ok(stream::unfold(subscription, |mut subscription| async move {
         if subscription.ended {
             return None;
         }
         let next = subscription.next().await;
         subscription.ended = next.is_err();
         Some((next, subscription))
-    })
+    }))
 }
 
 impl Subscription {

@@ -16,8 +16,8 @@ use tonic::{Code, Status};
 
 use crate::{config::MetaApp, rest, signature::verify_signature, state::State};
 
-/// Largest webhook that Meta sends is about 3 MB; the bus carries one.
-const LARGEST: usize = 900 * 1024;
+/// Meta posts at most 3 MB; the bus carries 4.
+const LARGEST: usize = 3500 * 1024;
 
 #[derive(Deserialize)]
 pub(crate) struct Challenge {

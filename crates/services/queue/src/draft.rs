@@ -151,6 +151,9 @@ fn expiry(time: Option<&Timestamp>, due: DateTime<Utc>, violations: &mut Violati
         Some(at) if at <= due => {
             violations.add("expireTime", "too_early", "is not after the time at which the message is due; give a later time")
         }
+        Some(at) if at > due + MAX_AHEAD => {
+            violations.add("expireTime", "too_far", "is more than 90 days after the message is due; give an earlier time")
+        }
         Some(at) => return at,
         None => violations.add("expireTime", "invalid_time", "is no time; give one such as `2026-01-15T08:00:00Z`"),
     }

@@ -31,6 +31,11 @@ pub enum Error {
 }
 
 impl Error {
+    /// Whether the database refuses a value, rather than failing: trying again would not help.
+    pub(crate) fn is_bad_value(&self) -> bool {
+        matches!(self, Self::Database(error) if barid_db::is_bad_value(error))
+    }
+
     pub(crate) fn not_found(kind: &'static str, name: impl ToString) -> Self {
         Self::NotFound { kind, name: name.to_string() }
     }
@@ -57,6 +62,11 @@ impl From<Error> for Status {
                 format!("the tenant's daily quota of {limit} messages is used up; raise it or send tomorrow"),
             ),
             Error::Refused(status) => *status,
+            error @ Error::Database(_) if error.is_bad_value() => fault(
+                Code::InvalidArgument,
+                "INVALID_ARGUMENT",
+                "the call has a value that cannot be stored; see its texts for control characters",
+            ),
             Error::Database(error) => {
                 tracing::error!(%error, "database");
                 fault(Code::Unavailable, "STORE_UNAVAILABLE", "the ledger cannot answer at the moment; try again")

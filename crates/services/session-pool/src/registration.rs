@@ -41,6 +41,9 @@ pub(crate) fn check(session: Session, country: Country, new: bool) -> Result<Reg
             violations.add(field, "required", "is empty or has white space in it; give it as Meta and the gateway's configuration have it");
         }
     }
+    if !cloud.phone_number_id.bytes().all(|byte| byte.is_ascii_digit()) {
+        violations.add("session.cloud.phoneNumberId", "invalid_id", "is no id of Meta's; give its digits");
+    }
     if new && cloud.access_token.is_empty() {
         violations.add("session.cloud.accessToken", "required", "is required; give a token of Meta's that may send from this number");
     } else if !cloud.access_token.bytes().all(|byte| byte.is_ascii_graphic()) {

@@ -85,7 +85,7 @@ pub(crate) fn is_passing(action: Action) -> bool {
 /// How long a pause lasts, given how many came before it without a success between.
 pub(crate) fn rest(asked: Option<Duration>, shortest: Duration, strikes: u32) -> Duration {
     let longest = shortest * 64;
-    asked.unwrap_or_else(|| longest.min(shortest * (1 << strikes.min(6))))
+    asked.unwrap_or_else(|| shortest * (1 << strikes.min(6))).min(longest)
 }
 
 /// Why a session rests, for its tenant.

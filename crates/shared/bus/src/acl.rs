@@ -29,7 +29,7 @@ const fn reads(service: Service) -> &'static [&'static str] {
 
 /// The configuration of a nats-server for these users: accounts, permissions, payload limit.
 pub fn server_config(users: &[(Service, Secret)]) -> String {
-    let mut text = String::from("max_payload: 1MB\nauthorization {\n  users: [\n");
+    let mut text = String::from("max_payload: 4MB\nauthorization {\n  users: [\n");
     for (service, password) in users {
         let (publish, subscribe) = (publish(*service), subscribe(*service));
         let list = |subjects: &[String]| subjects.iter().map(|subject| format!("\"{subject}\"")).collect::<Vec<_>>().join(", ");

@@ -3,12 +3,14 @@
 //! [`Tenant::transaction`] acts for one tenant, whose rows are all it can see. [`Engine::transaction`] serves many tenants in one commit and is
 //! for stores only. Both run in a task of their own, so that a caller who goes away leaves no transaction behind.
 
+mod bad_value;
 mod checkpoint;
 mod connect;
 mod keys;
 mod outbox;
 mod transaction;
 
+pub use bad_value::is_bad_value;
 pub use checkpoint::{advance, load as checkpoint};
 pub use connect::{Config, Db, Error};
 pub use keys::TenantKeys;

@@ -94,7 +94,12 @@ impl Limits {
                 }
             }
             Value::Message(message) => self.check_message(message, path, partial, violations),
-            Value::String(text) => too_long(text.chars().count(), rules, path, violations),
+            Value::String(text) => {
+                too_long(text.chars().count(), rules, path, violations);
+                if text.contains('\0') {
+                    violations.add(path, "nul_character", "has a NUL character, which no text may have; leave it out");
+                }
+            }
             Value::Bytes(bytes) => too_long(bytes.len(), rules, path, violations),
             Value::I32(number) => out_of_range(i64::from(*number), rules, path, violations),
             Value::U32(number) => out_of_range(i64::from(*number), rules, path, violations),

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use barid_domain::TenantId;
 use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::part::Part;
@@ -52,7 +53,7 @@ pub(crate) enum Events {
     Tail {
         /// Only events of this tenant
         #[arg(long, value_name = "TENANT_ID")]
-        tenant: Option<String>,
+        tenant: Option<TenantId>,
         /// What the events are about
         #[arg(long, value_enum, default_value_t = Entity::Message)]
         entity: Entity,

@@ -1,6 +1,9 @@
 //! `barid config`.
 
-use std::path::Path;
+use std::{
+    io::{ErrorKind, Write},
+    path::Path,
+};
 
 use anyhow::{Result, bail};
 
@@ -10,7 +13,7 @@ pub(crate) fn run(command: Config, file: Option<&Path>) -> Result<()> {
     match command {
         Config::Dump { service } => {
             for part in parts(service.as_deref())? {
-                println!("{}", part.dump(file)?);
+                say(&part.dump(file)?)?;
             }
             Ok(())
         }
@@ -22,10 +25,10 @@ fn check(parts: &[Part], file: Option<&Path>) -> Result<()> {
     let mut wrong = 0;
     for part in parts {
         match part.dump(file) {
-            Ok(_) => println!("{}: ok", part.section()),
+            Ok(_) => say(&format!("{}: ok", part.section()))?,
             Err(error) => {
                 wrong += 1;
-                println!("{error}");
+                say(&error.to_string())?;
             }
         }
     }
@@ -37,5 +40,13 @@ fn parts(service: Option<&str>) -> Result<Vec<Part>> {
     match Part::named(name) {
         Some(part) => Ok(vec![part]),
         None => bail!("there is no service `{name}`; known: {}, simulator", Part::SERVICES.map(Part::section).join(", ")),
+    }
+}
+
+/// Prints a line. A reader that has gone away, such as `head`, has what it wanted.
+fn say(line: &str) -> Result<()> {
+    match writeln!(std::io::stdout().lock(), "{line}") {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => std::process::exit(0),
+        outcome => Ok(outcome?),
     }
 }

@@ -25,7 +25,7 @@ pub(crate) async fn run(command: Events, file: Option<&Path>) -> Result<()> {
     let done = CancellationToken::new();
     let tail = Tail {
         entity: entity.name(),
-        tenant,
+        tenant: tenant.map(|id| id.to_string()),
         descriptor: descriptor.ok_or_else(|| anyhow::anyhow!("the protos have no event"))?,
         at: Mutex::new(from_start.then(Checkpoint::default)),
         left: AtomicUsize::new(count.unwrap_or(usize::MAX)),

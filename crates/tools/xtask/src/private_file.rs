@@ -14,3 +14,10 @@ pub fn write(path: &Path, text: &str) -> Result<()> {
     };
     write().with_context(|| format!("writing {}", path.display()))
 }
+
+/// Opens a fresh file that only its owner can read.
+pub fn create(path: &Path) -> std::io::Result<std::fs::File> {
+    let file = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+    file.set_permissions(std::fs::Permissions::from_mode(0o600))?;
+    Ok(file)
+}

@@ -40,7 +40,14 @@ impl MessageService for State {
         let BatchSendMessagesRequest { messages, idempotency_key, offset, .. } = request.into_inner();
         let checked = self.items(tenant, &idempotency_key, offset, messages);
         let good = checked.iter().flatten().cloned().collect();
-        let mut accepted = self.accept(tenant, Lane::Batch, good).await.into_iter();
+        let accepted = self.accept(tenant, Lane::Batch, good).await;
+        if let Some(Err(status)) = accepted.first()
+            && accepted.iter().all(|outcome| outcome.as_ref().is_err_and(|status| status.code() == Code::Unavailable))
+        {
+            // Nothing was taken and everything may be tried again: that is the call's failure, not each message's.
+            return Err(status.clone());
+        }
+        let mut accepted = accepted.into_iter();
         let outcomes = checked.into_iter().zip(offset..).map(|(item, index)| {
             let outcome = item.and_then(|_| accepted.next().unwrap_or_else(|| Err(Status::internal("an outcome is missing"))));
             BatchOutcome { index, outcome: Some(to_outcome(outcome)) }

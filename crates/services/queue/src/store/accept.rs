@@ -75,7 +75,7 @@ type Outcome = Option<Result<Accepted, Error>>;
 
 async fn accept(store: &Store, tx: &Tx, mut messages: Vec<NewMessage>) -> Result<(Vec<Result<Accepted, Error>>, bool), DbErr> {
     let mut outcomes: Vec<Outcome> = messages.iter().map(|_| None).collect();
-    settle_keys(tx, &messages, &mut outcomes).await?;
+    let followers = settle_keys(tx, &messages, &mut outcomes).await?;
     charge(tx, &messages, &mut outcomes).await?;
     contacts::settle(tx, messages.iter_mut().zip(&outcomes).filter(|(_, outcome)| outcome.is_none()).map(|(message, _)| message)).await?;
 
@@ -90,6 +90,9 @@ async fn accept(store: &Store, tx: &Tx, mut messages: Vec<NewMessage>) -> Result
             *outcome = Some(Ok(Accepted { id: message.id, state, repeated: false }));
         }
     }
+    for (follower, leader) in followers {
+        outcomes[follower] = Some(repeated(&outcomes[leader]));
+    }
     Ok((outcomes.into_iter().map(|outcome| outcome.unwrap_or(Err(Error::Busy))).collect(), waiting))
 }
 
@@ -97,27 +100,27 @@ fn first_state(message: &NewMessage) -> State {
     if message.schedule.is_some() { State::Scheduled } else { State::Queued }
 }
 
-/// Takes the keys; where one was taken before, its message is the outcome.
-async fn settle_keys(tx: &Tx, messages: &[NewMessage], outcomes: &mut [Outcome]) -> Result<(), DbErr> {
+/// Takes the keys. Where one was taken before, its message is the outcome. Of several messages with one new key the first leads; the others
+/// are given back with their leader, whose outcome becomes theirs.
+async fn settle_keys(tx: &Tx, messages: &[NewMessage], outcomes: &mut [Outcome]) -> Result<Vec<(usize, usize)>, DbErr> {
     // In the order of the key, so that two commits cannot wait for each other.
-    let mut first: BTreeMap<(Uuid, &str), usize> = BTreeMap::new();
+    let mut groups: BTreeMap<(TenantId, &str), Vec<usize>> = BTreeMap::new();
     for (index, message) in messages.iter().enumerate() {
-        let Some(key) = &message.key else { continue };
-        match first.entry((message.tenant.uuid(), &key.key)) {
-            std::collections::btree_map::Entry::Vacant(entry) => drop(entry.insert(index)),
-            std::collections::btree_map::Entry::Occupied(entry) => outcomes[index] = Some(same(&messages[*entry.get()], message)),
+        if let Some(key) = &message.key {
+            groups.entry((message.tenant, &key.key)).or_default().push(index);
         }
     }
-    if first.is_empty() {
-        return Ok(());
+    if groups.is_empty() {
+        return Ok(Vec::new());
     }
     let (mut tenants, mut keys, mut digests, mut ids, mut times) = (vec![], vec![], vec![], vec![], vec![]);
-    for (&(tenant, key), &index) in &first {
-        tenants.push(tenant);
-        keys.push(key.to_owned());
-        digests.push(messages[index].key.as_ref().map(|key| key.digest.clone()).unwrap_or_default());
-        ids.push(messages[index].id.uuid());
-        times.push(messages[index].created_at);
+    for ((tenant, key), group) in &groups {
+        let leader = &messages[group[0]];
+        tenants.push(tenant.uuid());
+        keys.push((*key).to_owned());
+        digests.push(leader.key.as_ref().map(|key| key.digest.clone()).unwrap_or_default());
+        ids.push(leader.id.uuid());
+        times.push(leader.created_at);
     }
     let taken = tx
         .rows(
@@ -128,39 +131,36 @@ async fn settle_keys(tx: &Tx, messages: &[NewMessage], outcomes: &mut [Outcome])
         )
         .await?;
     let taken: HashSet<Uuid> = taken.iter().map(|row| row.try_get_by_index(0)).collect::<Result<_, _>>()?;
-    let mut before: BTreeMap<TenantId, Vec<usize>> = BTreeMap::new();
-    for &index in first.values() {
-        if !taken.contains(&messages[index].id.uuid()) {
-            before.entry(messages[index].tenant).or_default().push(index);
+    let mut followers = Vec::new();
+    for ((tenant, _), group) in groups {
+        let leader = group[0];
+        if taken.contains(&messages[leader].id.uuid()) {
+            for &follower in &group[1..] {
+                // Until the leader's outcome is known, nothing is done for it.
+                outcomes[follower] = Some(Err(Error::Busy));
+                if messages[follower].key == messages[leader].key {
+                    followers.push((follower, leader));
+                } else {
+                    outcomes[follower] = Some(Err(Error::KeyReused));
+                }
+            }
+            continue;
+        }
+        for index in group {
+            let Some(key) = messages[index].key.clone() else { continue };
+            let known = look_up(tx, tenant, std::slice::from_ref(&key)).await?.remove(&key.key);
+            outcomes[index] = Some(known.unwrap_or(Err(Error::Busy)));
         }
     }
-    for (tenant, indexes) in before {
-        let keys: Vec<Key> = indexes.iter().filter_map(|index| messages[*index].key.clone()).collect();
-        let mut known = look_up(tx, tenant, &keys).await?;
-        for index in indexes {
-            let key = messages[index].key.as_ref().map(|key| key.key.as_str()).unwrap_or_default();
-            outcomes[index] = Some(known.remove(key).unwrap_or(Err(Error::Busy)));
-        }
-    }
-    // Repetitions inside one commit of a key that was taken before it have the earlier message, too.
-    for index in 0..messages.len() {
-        let Some(key) = &messages[index].key else { continue };
-        let leader = first[&(messages[index].tenant.uuid(), key.key.as_str())];
-        if leader != index
-            && let (Some(Ok(_)), Some(Ok(accepted))) = (&outcomes[index], &outcomes[leader])
-        {
-            outcomes[index] = Some(Ok(Accepted { repeated: true, ..*accepted }));
-        }
-    }
-    Ok(())
+    Ok(followers)
 }
 
-/// A repetition inside one commit.
-fn same(first: &NewMessage, repetition: &NewMessage) -> Result<Accepted, Error> {
-    if first.key == repetition.key {
-        Ok(Accepted { id: first.id, state: first_state(first), repeated: true })
-    } else {
-        Err(Error::KeyReused)
+/// The outcome of a message that repeats another one in the same commit.
+fn repeated(leader: &Outcome) -> Result<Accepted, Error> {
+    match leader {
+        Some(Ok(accepted)) => Ok(Accepted { repeated: true, ..*accepted }),
+        Some(Err(Error::QuotaExceeded { limit })) => Err(Error::QuotaExceeded { limit: *limit }),
+        _ => Err(Error::Busy),
     }
 }
 
@@ -302,12 +302,17 @@ async fn supersede(store: &Store, tx: &Tx, messages: &[&NewMessage]) -> Result<H
     }
     let rows = tx
         .rows(
-            "SELECT DISTINCT m.id FROM UNNEST($1::uuid[], $2::text[]) AS k(tenant_id, supersede_key)
-             JOIN queue.messages m USING (tenant_id, supersede_key)
-             JOIN queue.message_state s ON s.message_id = m.id AND s.state IN (1, 2)
-             WHERE EXISTS (SELECT FROM queue.messages l JOIN queue.message_state ls ON ls.message_id = l.id
-                           WHERE l.tenant_id = m.tenant_id AND l.supersede_key = m.supersede_key AND l.supersede_rank > m.supersede_rank
-                           AND ls.state NOT IN (8, 9, 10))",
+            // Each key is read once, however many of its stages come in this commit.
+            "WITH stages AS (
+                SELECT m.id, m.tenant_id, m.supersede_key, m.supersede_rank, s.state
+                FROM (SELECT DISTINCT * FROM UNNEST($1::uuid[], $2::text[]) AS k(tenant_id, supersede_key)) k
+                JOIN queue.messages m USING (tenant_id, supersede_key)
+                JOIN queue.message_state s ON s.message_id = m.id
+                WHERE s.state NOT IN (8, 9, 10)
+             ), latest AS (
+                SELECT tenant_id, supersede_key, max(supersede_rank) AS rank FROM stages GROUP BY tenant_id, supersede_key
+             )
+             SELECT s.id FROM stages s JOIN latest l USING (tenant_id, supersede_key) WHERE s.state IN (1, 2) AND s.supersede_rank < l.rank",
             [tenants.into(), keys.into()],
         )
         .await?;

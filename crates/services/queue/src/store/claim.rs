@@ -132,7 +132,7 @@ async fn candidates(tx: &Tx, wanted: &[SessionClaim], now: DateTime<Utc>) -> Res
                 AND NOT EXISTS (SELECT FROM queue.ready e
                     WHERE e.session_id = r.session_id AND e.contact_id = r.contact_id AND e.message_id < r.message_id
                     AND e.lane IN (r.lane, 3) AND e.due_at > $4)
-                ORDER BY r.due_at, r.message_id LIMIT w.most FOR UPDATE SKIP LOCKED
+                ORDER BY r.due_at, r.message_id LIMIT w.most
              ) r",
             [sessions.into(), most.into(), now.into(), (now - MAX_BLOCK).into()],
         )
@@ -182,7 +182,10 @@ async fn take(store: &Store, tx: &Tx, claim: Uuid, picked: Vec<Candidate>, wante
     let epochs: HashMap<SessionId, SessionClaim> = wanted.iter().map(|wish| (wish.session, *wish)).collect();
     let now = store.now();
     let changes = picked.iter().map(|candidate| Change::new(candidate.message, Fact::Claimed, now)).collect();
+    // The states are locked first and the waiting rows go with them, in the order in which everyone else takes them.
     let standings = apply::apply(store, tx, changes).await?;
+    let won = |message: MessageId| standings.get(&message).is_some_and(|standing| standing.before != standing.after);
+    let picked: Vec<Candidate> = picked.into_iter().filter(|candidate| won(candidate.message)).collect();
     let column = |read: fn(&Candidate) -> Uuid| picked.iter().map(read).collect::<Vec<Uuid>>();
     let epoch: Vec<i64> = picked.iter().map(|candidate| epochs[&candidate.session].epoch.cast_signed()).collect();
     tx.run(

@@ -72,7 +72,16 @@ async fn run(store: Store, mut work: mpsc::Receiver<Work>) {
 
 async fn commit(store: &Store, batch: Vec<Work>) {
     let (messages, answers): (Vec<_>, Vec<_>) = batch.into_iter().unzip();
-    match store.accept(messages).await {
+    let mut outcome = store.accept(messages.clone()).await;
+    if messages.len() > 1 && outcome.as_ref().is_err_and(Error::is_bad_value) {
+        // One of them has a value that the database refuses, and took the others down with it: each for itself, then.
+        let mut single = Vec::with_capacity(messages.len());
+        for message in messages {
+            single.push(store.accept(vec![message]).await.and_then(|mut outcomes| outcomes.pop().unwrap_or(Err(Error::Busy))));
+        }
+        outcome = Ok(single);
+    }
+    match outcome {
         Ok(outcomes) => {
             for (outcome, answer) in outcomes.into_iter().zip(answers) {
                 // Who does not wait any more finds the message by its key.

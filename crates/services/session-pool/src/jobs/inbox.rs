@@ -153,6 +153,10 @@ impl Inbox {
 }
 
 fn receipt(delivery: &Delivery, status: MessageStatus) -> Option<Receipt> {
+    if status.provider_id.chars().any(char::is_control) {
+        tracing::warn!(delivery = %delivery.id, session = %delivery.session, "a receipt names an id that no message can have");
+        return None;
+    }
     let (kind, reason, retry) = match status.kind {
         StatusKind::Sent => (ReceiptKind::Sent, "", false),
         StatusKind::Delivered => (ReceiptKind::Delivered, "", false),

@@ -1,15 +1,17 @@
 //! `TenantService`.
 
-use barid_bus::tenant;
+use barid_bus::{principal, tenant};
 use barid_domain::{OrganisationId, TenantId};
 use barid_proto::{
-    Violations, ids,
+    Violations,
+    access::Scope,
+    fault, ids,
     tenant::v1::{
         CreateTenantRequest, GetTenantRequest, ListTenantsRequest, ListTenantsResponse, ResumeTenantRequest, SuspendTenantRequest, Tenant,
         TenantState, UpdateTenantRequest, tenant_service_server::TenantService,
     },
 };
-use tonic::{Request, Response, Status};
+use tonic::{Code, Request, Response, Status};
 
 use super::{State, bound, organisation, page};
 use crate::{Error, settings};
@@ -40,9 +42,15 @@ impl TenantService for State {
 
     async fn update_tenant(&self, request: Request<UpdateTenantRequest>) -> Result<Response<Tenant>, Status> {
         let id = tenant(&request)?;
+        let own_key = principal(&request)?.scope() == Scope::Tenant;
         let request = request.into_inner();
         let Some(changes) = request.tenant else { return Err(missing()) };
         let mask = request.update_mask.unwrap_or_default().paths;
+        let raises = if mask.is_empty() { changes.daily_quota != 0 } else { mask.iter().any(|path| path == "daily_quota") };
+        if own_key && raises {
+            let says = "a tenant does not set its own daily quota; use a key of the organisation";
+            return Err(fault(Code::PermissionDenied, "SCOPE_TOO_NARROW", says));
+        }
         let change = move |tenant: &mut Tenant| {
             settings::merge(tenant, changes, &mask)?;
             Ok(settings::check(tenant)?)

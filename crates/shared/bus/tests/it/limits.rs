@@ -19,9 +19,9 @@ use tonic_types::{ErrorDetails, StatusExt};
 
 use crate::house::House;
 
-/// Fits with room for headers into the broker's megabyte.
-const LARGE: usize = 1_000_000;
-const TOO_LARGE: usize = 1_048_576;
+/// Fits with room for headers into the broker's four megabytes.
+const LARGE: usize = 4_000_000;
+const TOO_LARGE: usize = 4_194_304;
 
 /// A renderer that does what the tenant's id says, and how often it was called.
 async fn house() -> Result<(House, RendererServiceClient<Channel>, Arc<AtomicUsize>)> {
@@ -83,7 +83,7 @@ async fn a_request_that_is_too_large_is_not_sent() -> Result<()> {
     assert!(message.contains("smaller parts"), "{message}");
 
     let mut crammed = Request::new(text("a".repeat(LARGE)));
-    crammed.metadata_mut().insert("x-long", "a".repeat(100_000).parse()?);
+    crammed.metadata_mut().insert("x-long", "a".repeat(300_000).parse()?);
     assert_eq!(ask(&mut renderer, crammed).await.expect_err("metadata counts, too").0, Code::ResourceExhausted);
     assert_eq!(calls.load(Ordering::SeqCst), 1);
     assert_eq!(ask(&mut renderer, text("")).await, Ok(0), "the connection still works");
@@ -110,13 +110,13 @@ async fn an_error_with_too_much_to_say_keeps_its_code() -> Result<()> {
     let (house, mut renderer, _) = house().await?;
     let (code, message) = ask(&mut renderer, text("message 10000")).await.expect_err("an error");
     assert_eq!((code, message.chars().count()), (Code::NotFound, 10_000));
-    let (code, message) = ask(&mut renderer, text("message 500000")).await.expect_err("an error");
+    let (code, message) = ask(&mut renderer, text("message 900000")).await.expect_err("an error");
     assert_eq!(code, Code::NotFound);
     assert!(message.starts_with('ع') && message.chars().count() < 10_000, "{} characters", message.chars().count());
     let long = renderer.render_messages(text("details 500000")).await.expect_err("an error");
     let details = long.get_details_bad_request().expect("details that fit");
     assert_eq!(details.field_violations[0].description.len(), 500_000);
-    let (code, message) = ask(&mut renderer, text("details 2000000")).await.expect_err("an error");
+    let (code, message) = ask(&mut renderer, text("details 4000000")).await.expect_err("an error");
     assert_eq!((code, message.as_str()), (Code::InvalidArgument, "too much to say"));
     house.stop().await;
     Ok(())

@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Result, ensure};
 use async_nats::jetstream;
 use barid_bus::{Applied, BoxError, Bus, Checkpoint, Consumer, Outbox, POSITION_HEADER, Relay, RelayConfig, Service, consume, subject};
-use barid_domain::{Clock, SystemClock};
+use barid_domain::{Clock, ManualClock, SystemClock};
 use barid_proto::{
     events::v1::{Event, Position},
     time, timestamp,
@@ -140,8 +140,12 @@ impl Running {
 }
 
 fn relay(bus: Bus, ledger: &Ledger) -> Running {
+    relay_at(bus, ledger, Arc::new(SystemClock))
+}
+
+fn relay_at(bus: Bus, ledger: &Ledger, clock: Arc<dyn Clock>) -> Running {
     let shutdown = CancellationToken::new();
-    let relay = Relay::new(bus, ledger.clone(), ledger.wake.clone(), Arc::new(SystemClock), RelayConfig::default());
+    let relay = Relay::new(bus, ledger.clone(), ledger.wake.clone(), clock, RelayConfig::default());
     Running(shutdown.clone(), tokio::spawn(relay.run(shutdown)))
 }
 
@@ -280,6 +284,31 @@ async fn what_is_older_than_the_stream_keeps_is_not_told_again() -> Result<()> {
     ledger.write(50, now - TimeDelta::days(6));
     let teller = relay(house.bus(Service::Queue).await?, &ledger);
     all_told(&house, ledger.ids().split_off(50)).await?;
+    teller.stop().await;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn in_a_stream_that_begins_later_nothing_is_missed() -> Result<()> {
+    let (house, ledger, counts) = (House::start().await?, Ledger::default(), Counts::default());
+    let clock = Arc::new(ManualClock::at(SystemClock.now()));
+    let teller = relay_at(house.bus(Service::Queue).await?, &ledger, clock.clone());
+    let counter = consumer(house.bus(Service::Analytics).await?, &counts);
+    ledger.write(100, clock.now());
+    all_counted(&counts, &ledger).await?;
+    // While the consumer is away the stream is lost, and what was counted has become too old to be told again: sequences that were
+    // counted now belong to events that were not.
+    counter.stop().await;
+    teller.stop().await;
+    clock.advance(TimeDelta::days(8));
+    let (vandal, _) = house.user("vandal").await?;
+    jetstream::new(vandal).delete_stream(subject::stream("message")).await?;
+    ledger.write(300, clock.now());
+    let teller = relay_at(house.bus(Service::Queue).await?, &ledger, clock);
+    all_told(&house, ledger.ids().split_off(100)).await?;
+    let counter = consumer(house.bus(Service::Analytics).await?, &counts);
+    all_counted(&counts, &ledger).await?;
+    counter.stop().await;
     teller.stop().await;
     Ok(())
 }

@@ -30,7 +30,16 @@ pub struct Bare(DatabaseConnection);
 
 impl Bare {
     pub async fn connect(database: &Database, role: &str) -> Result<Self> {
-        let mut options = ConnectOptions::new(database.url_for(role, PASSWORD));
+        Self::open(database.url_for(role, PASSWORD)).await
+    }
+
+    /// One who sees what every role does.
+    pub async fn superuser(database: &Database) -> Result<Self> {
+        Self::open(database.admin_url()).await
+    }
+
+    async fn open(url: String) -> Result<Self> {
+        let mut options = ConnectOptions::new(url);
         options.max_connections(1).sqlx_logging(false);
         Ok(Self(sea_orm::Database::connect(options).await?))
     }

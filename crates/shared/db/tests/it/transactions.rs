@@ -1,69 +1,73 @@
 //! Transactions end, whatever becomes of who asked for them.
 
 use std::{
+    pin::pin,
     sync::{Arc, Mutex},
+    task::Poll,
     time::Duration,
 };
 
 use anyhow::{Result, ensure};
-use barid_domain::TenantId;
-use barid_testkit::{Database, eventually};
-use futures::{StreamExt, future::join_all, stream};
+use barid_testkit::eventually;
+use futures::future::join_all;
 use sea_orm::DbErr;
 
-use crate::house::{database, db, seen, tenant, write};
+use crate::house::{Bare, database, db, seen, tenant, write};
 
-/// Connections of the services that are inside a transaction.
-async fn open(database: &Database) -> Result<String> {
-    let sql =
-        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND usename LIKE 'barid\\_%' AND xact_start IS NOT NULL";
-    database.execute(&[sql]).await
+/// Counts connections of the services that are inside a transaction.
+const OPEN: &str = "SELECT count(*) FROM pg_stat_activity
+    WHERE datname = current_database() AND usename LIKE 'barid\\_%' AND xact_start IS NOT NULL";
+
+/// Follows work for as many polls, then goes away. Timers would be too coarse to hit the moments of a `begin`.
+async fn follow<T>(work: impl Future<Output = T>, polls: u32) -> Option<T> {
+    let mut work = pin!(work);
+    for _ in 0..polls {
+        if let Poll::Ready(outcome) = futures::poll!(work.as_mut()) {
+            return Some(outcome);
+        }
+        tokio::task::yield_now().await;
+    }
+    None
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn callers_who_go_away_leave_no_transaction_behind() -> Result<()> {
-    const CALLERS: u128 = 600;
+    const ROUNDS: u128 = 400;
     let database = database().await?;
     let db = db(&database, "analytics", 2).await?;
-    let finished: Vec<TenantId> = stream::iter(1..=CALLERS)
-        .map(|number| {
+    let watch = Bare::superuser(&database).await?;
+    let mut stayed = Vec::new();
+    for round in 0..ROUNDS {
+        let callers = [2 * round + 1, 2 * round + 2].map(|number| {
             let (db, id) = (db.clone(), tenant(number));
-            async move {
-                let work = db.tenant.transaction(id, move |tx| async move {
-                    write(&tx, id).await?;
-                    seen(&tx).await
-                });
-                // From before the first byte is sent until after the commit.
-                let patience = Duration::from_micros(rand::random_range(0..6_000));
-                match tokio::time::timeout(patience, work).await {
-                    Ok(seen) => seen.map(Some),
-                    Err(_) => Ok(None),
-                }
-            }
+            // From before the first byte is sent until after the commit.
+            let polls = rand::random_range(1..=1 << rand::random_range(0..14));
+            let work = async move { db.tenant.transaction(id, move |tx| async move { write(&tx, id).await.map(|_| id) }).await };
+            tokio::spawn(follow(work, polls))
+        });
+        for outcome in join_all(callers).await {
+            stayed.extend(outcome?.transpose()?);
+        }
+        // A transaction that nobody ends stays until someone else uses its connection, and nobody does before the next round.
+        eventually(Duration::from_secs(5), || async {
+            let open = watch.count(OPEN).await?;
+            ensure!(open == 0, "{open} transactions are open after round {round}");
+            Ok(())
         })
-        .buffer_unordered(6)
-        .filter_map(|outcome: Result<_, DbErr>| async move { outcome.expect("no failure").map(|seen| seen[0]) })
-        .collect()
-        .await;
-    assert!(!finished.is_empty() && finished.len() < CALLERS as usize, "{} of {CALLERS} stayed", finished.len());
-    eventually(Duration::from_secs(10), || async {
-        let open = open(&database).await?;
-        ensure!(open == "0", "{open} transactions are open");
-        Ok(())
-    })
-    .await?;
-    // Both connections work, and begin at the beginning.
-    for id in join_all([10_001, 10_002].map(|number| {
-        let (db, id) = (db.clone(), tenant(number));
-        async move { db.tenant.transaction(id, move |tx| async move { write(&tx, id).await.map(|_| id) }).await }
-    }))
-    .await
-    {
-        let id = id?;
-        assert_eq!(db.tenant.transaction(id, |tx| async move { seen(&tx).await }).await?, [id]);
+        .await?;
     }
+    assert!(!stayed.is_empty() && stayed.len() < 2 * ROUNDS as usize, "{} of {} stayed", stayed.len(), 2 * ROUNDS);
     let committed = db.engine.transaction("test", |tx| async move { seen(&tx).await }).await?;
-    assert!(finished.iter().all(|id| committed.contains(id)), "what was answered is committed");
+    assert!(stayed.iter().all(|id| committed.contains(id)), "what was answered is committed");
+    // Both connections work, and begin at the beginning.
+    let both = join_all([10_001, 10_002].map(|number| {
+        let id = tenant(number);
+        db.tenant.transaction(id, move |tx| async move {
+            write(&tx, id).await?;
+            Ok::<_, DbErr>(seen(&tx).await? == [id])
+        })
+    }));
+    assert_eq!(both.await.into_iter().collect::<Result<Vec<bool>, _>>()?, [true, true]);
     Ok(())
 }
 
@@ -110,6 +114,6 @@ async fn work_that_fails_changes_nothing() -> Result<()> {
     drop(kept.lock().expect("not poisoned").take());
 
     assert_eq!(db.engine.transaction("test", |tx| async move { seen(&tx).await }).await?, []);
-    assert_eq!(open(&database).await?, "0");
+    assert_eq!(Bare::superuser(&database).await?.count(OPEN).await?, 0);
     Ok(())
 }

@@ -61,9 +61,8 @@ async fn send_share(
     for (frame, start) in (0..share).step_by(MOST_IN_A_CALL).enumerate() {
         let items = start..share.min(start + MOST_IN_A_CALL);
         let call = json!({"tenantId": business.tenant_id, "messages": items.map(invoice).collect::<Vec<_>>()});
-        let answer = stage.api.send("/v1/messages:batchSend", &format!("{run}-{index}-{frame}"), &call).await?;
-        let Some(outcomes) = answer["outcomes"].as_array() else { bail!("no outcomes in {answer}") };
-        for outcome in outcomes {
+        let outcomes = hand_over(stage, &format!("{run}-{index}-{frame}"), &call).await?;
+        for outcome in &outcomes {
             let item = start + usize::try_from(outcome["index"].as_u64().unwrap_or(0)).unwrap_or(0);
             match outcome["accepted"]["id"].as_str() {
                 Some(id) => sent.push(Sent::new(id.to_owned(), business, &customer(item))),
@@ -72,6 +71,21 @@ async fn send_share(
         }
     }
     Ok((sent, refused))
+}
+
+/// Hands a call over until no message of it is told to try again: with the same key, what was taken stays taken.
+async fn hand_over(stage: &Stage, key: &str, call: &Value) -> Result<Vec<Value>> {
+    const UNAVAILABLE: u64 = 14;
+    let start = Instant::now();
+    loop {
+        let answer = stage.api.send("/v1/messages:batchSend", key, call).await?;
+        let Some(outcomes) = answer["outcomes"].as_array() else { bail!("no outcomes in {answer}") };
+        let again = outcomes.iter().any(|outcome| outcome["error"]["code"].as_u64() == Some(UNAVAILABLE));
+        if !again || start.elapsed() > STANDSTILL {
+            return Ok(outcomes.clone());
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
 }
 
 const MOST_IN_A_CALL: usize = 10_000;

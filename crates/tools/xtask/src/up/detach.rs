@@ -3,6 +3,7 @@
 use super::Options;
 use super::layout::Layout;
 use super::state::State;
+use crate::private_file;
 use anyhow::{Context, Result, bail};
 use std::fs::File;
 use std::io::{Read, Write};
@@ -16,7 +17,7 @@ const STOP_LIMIT: Duration = Duration::from_secs(180);
 /// Starts `up` again as a process in a session of its own, shows what it says, and returns when everything runs.
 pub async fn start(layout: &Layout, options: &Options) -> Result<ExitCode> {
     let log = layout.log("up");
-    let file = File::create(&log).with_context(|| format!("writing {}", log.display()))?;
+    let file = private_file::create(&log).with_context(|| format!("writing {}", log.display()))?;
     let program = std::env::current_exe()?;
     // setsid (util-linux) replaces itself with the program, so the id stays; without it a process group of its own is nearly as good.
     let mut command = if Path::new("/usr/bin/setsid").exists() {
