@@ -85,6 +85,7 @@ pub(crate) fn events(schema: &str, table: &str) -> Vec<String> {
         format!("CREATE INDEX ON {schema}.{table} (generation, xid, seq)"),
         format!("CREATE INDEX ON {schema}.{table} (tenant_id, generation, xid, seq)"),
         format!("CREATE INDEX ON {schema}.{table} (entity_id, seq)"),
+        format!("CREATE INDEX ON {schema}.{table} (at)"),
     ];
     statements.extend(tenant_table(schema, table, Access::Append));
     statements

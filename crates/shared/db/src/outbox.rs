@@ -64,7 +64,7 @@ impl OutboxTable {
     /// Rows that an open transaction could still precede are left out.
     pub async fn select(self, tx: &Tx, condition: &str, values: Vec<Value>, limit: u32) -> Result<Vec<Event>, DbErr> {
         let sql = format!(
-            "SELECT {COLUMNS} FROM {} WHERE ({condition}) AND xid < pg_snapshot_xmin(pg_current_snapshot()) ORDER BY xid, seq LIMIT {limit}",
+            "SELECT {COLUMNS} FROM {} WHERE ({condition}) AND xid < pg_snapshot_xmin(pg_current_snapshot()) ORDER BY generation, xid, seq LIMIT {limit}",
             self.table
         );
         let rows = tx.rows(sql, values).await?;
@@ -127,11 +127,20 @@ impl barid_bus::Outbox for Outbox {
 
     async fn before(&self, since: DateTime<Utc>) -> Result<Position, barid_bus::BoxError> {
         let table = self.table;
-        let first = self.engine.transaction("relay", move |tx| async move { table.select(&tx, "at >= $1", vec![since.into()], 1).await });
-        Ok(first
-            .await?
-            .first()
-            .and_then(|event| event.position)
-            .map_or_else(Position::default, |first| Position { sequence: first.sequence.saturating_sub(1), ..first }))
+        let find = move |tx: Tx| async move {
+            let below = "xid < pg_snapshot_xmin(pg_current_snapshot())";
+            let first = format!("SELECT {COLUMNS} FROM {} WHERE at >= $1 AND {below} ORDER BY at LIMIT 1", table.table);
+            if let Some(row) = tx.row(first, [since.into()]).await? {
+                let position = table.read_event(&row)?.position.unwrap_or_default();
+                return Ok(Position { sequence: position.sequence.saturating_sub(1), ..position });
+            }
+            // Everything is older: nothing of it is told again.
+            let last = format!("SELECT {COLUMNS} FROM {} WHERE {below} ORDER BY generation DESC, xid DESC, seq DESC LIMIT 1", table.table);
+            match tx.row(last, []).await? {
+                Some(row) => Ok(table.read_event(&row)?.position.unwrap_or_default()),
+                None => Ok::<_, DbErr>(Position::default()),
+            }
+        };
+        Ok(self.engine.transaction("relay", find).await?)
     }
 }

@@ -96,5 +96,23 @@ async fn telling_again_begins_where_the_time_says() -> Result<()> {
         let next = outbox.read(position, 1).await.map_err(anyhow::Error::from_boxed)?;
         assert_eq!(numbers(&next), [expected], "since second {since}");
     }
+    let position = before(noon() + TimeDelta::days(1)).await?;
+    let next = outbox.read(position, 1).await.map_err(anyhow::Error::from_boxed)?;
+    assert_eq!(numbers(&next), [0; 0], "what is older than everything asked for is not told again");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_generation_comes_after_the_one_before_it_whatever_its_transactions() -> Result<()> {
+    let database = database().await?;
+    let db = db(&database, "queue", 4).await?;
+    let outbox = Outbox::new(db.engine.clone(), EVENTS);
+    write(&db, [1, 2]).await?;
+    // As after a restore: the generation is raised, and transactions begin low again.
+    database.execute(&["ALTER TABLE queue.message_events ALTER COLUMN generation SET DEFAULT 2"]).await?;
+    write(&db, [3]).await?;
+    database.execute(&["UPDATE queue.message_events SET xid = '5'::xid8 WHERE generation = 2"]).await?;
+    let all = outbox.read(Position::default(), 10).await.map_err(anyhow::Error::from_boxed)?;
+    assert_eq!(numbers(&all), [1, 2, 3]);
     Ok(())
 }
