@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, convert::Infallible, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use async_nats::{
-    PublishError,
+    PublishError, RequestErrorKind,
     client::PublishErrorKind,
     service::{Request as Call, ServiceExt},
 };
@@ -100,6 +100,11 @@ impl Server {
             calls.push(endpoint);
         }
         self.bus.client.flush().await.map_err(|error| failed(error.into()))?;
+        // Flushed is not arrived: what is asked on the same connection is answered after the subscriptions were taken.
+        match self.bus.client.request(subject::probe(self.bus.service), Bytes::new()).await {
+            Err(error) if error.kind() != RequestErrorKind::NoResponders => return Err(failed(error.into())),
+            _ => {}
+        }
         ready();
 
         let permits = Arc::new(Semaphore::new(self.in_flight));

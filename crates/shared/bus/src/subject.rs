@@ -55,6 +55,11 @@ pub fn stream(entity: &str) -> String {
     format!("EVENTS-{entity}")
 }
 
+/// Where nobody ever listens: the broker answers at once that nobody is there.
+pub(crate) fn probe(service: Service) -> String {
+    format!("rpc.{0}.{0}.probe", service.name())
+}
+
 /// A broadcast of a service on a topic. It may be lost; who hears it only wakes up earlier.
 pub fn notice(from: Service, topic: &str) -> String {
     format!("notice.{}.{topic}", from.name())

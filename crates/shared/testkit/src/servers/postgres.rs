@@ -9,7 +9,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Whether what is committed survives the machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,8 +79,17 @@ impl Postgres {
 
     /// Starts the server again after `stop` or `kill`, on the same port and data.
     pub async fn begin(&self) -> Result<()> {
-        self.process.start()?;
-        until_ready(&self.process, || async { self.accepts() }).await
+        let start = Instant::now();
+        loop {
+            self.process.start()?;
+            match until_ready(&self.process, || async { self.accepts() }).await {
+                // After a kill the sessions of the dead server still hold its memory for a moment.
+                Err(error) if format!("{error:#}").contains("still in use") && start.elapsed() < Duration::from_secs(10) => {
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+                outcome => return outcome,
+            }
+        }
     }
 
     /// Ends all sessions and stops cleanly.
