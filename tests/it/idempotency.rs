@@ -38,3 +38,27 @@ async fn two_hundred_repetitions_make_one_message() -> Result<()> {
     assert_ne!(theirs["id"].as_str(), Some(ids[0].as_str()));
     Ok(())
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_header_does_what_the_field_does() -> Result<()> {
+    let stack = Stack::start().await?;
+    let laundry = stack.business("Blue Nile").await?;
+    let send = async |path: &str, key: &str, body: serde_json::Value| -> Result<(StatusCode, serde_json::Value)> {
+        let request = reqwest::Client::new().post(format!("{}{path}", laundry.api.url)).bearer_auth(&laundry.api.key);
+        let answer = request.header("Idempotency-Key", key).json(&body).send().await?;
+        Ok((answer.status(), answer.json().await?))
+    };
+    let text = json!({"recipient": "201234567890", "text": "once"});
+    let (first, again) = (send("/v1/messages:send", "h", text.clone()).await?, send("/v1/messages:send", "h", text.clone()).await?);
+    assert_eq!((first.0, first.1["id"].as_str()), (StatusCode::ACCEPTED, again.1["id"].as_str()));
+    let bulk = json!([text, {"recipient": "201234567891", "text": "once"}]);
+    let (first, again) = (send("/api/messages/bulk", "b", bulk.clone()).await?, send("/api/messages/bulk", "b", bulk).await?);
+    for index in 0..2 {
+        let id = |answer: &serde_json::Value| answer["outcomes"][index]["accepted"]["id"].as_str().map(str::to_owned);
+        assert!(id(&first.1).is_some() && id(&first.1) == id(&again.1), "{} {}", first.1, again.1);
+    }
+    let mut differs = text.clone();
+    differs["idempotencyKey"] = json!("other");
+    assert_eq!(send("/v1/messages:send", "h", differs).await?.0, StatusCode::BAD_REQUEST);
+    Ok(())
+}

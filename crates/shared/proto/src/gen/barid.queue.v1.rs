@@ -1021,7 +1021,7 @@ pub struct SendMessageRequest {
     /// When to send; at once when missing. Not in the past, and at most 90 days ahead.
     #[prost(message, optional, tag = "10")]
     pub schedule_time: ::core::option::Option<::prost_types::Timestamp>,
-    /// When it is too late to send; 48 hours after it is due when missing.
+    /// When it is too late to send; 48 hours after it is due when missing, and at most 90 days.
     #[prost(message, optional, tag = "11")]
     pub expire_time: ::core::option::Option<::prost_types::Timestamp>,
     /// Repeating a call with the same key and content within 7 days answers with the same message and sends nothing again. The same key with

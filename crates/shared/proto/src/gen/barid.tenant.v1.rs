@@ -101,7 +101,7 @@ pub struct Tenant {
     /// Which digits its customers read.
     #[prost(enumeration = "Digits", tag = "11")]
     pub digits: i32,
-    /// Messages it may send in a day of its time zone; 1,000 when zero at creation.
+    /// Messages it may send in a day of its time zone; 1,000 when zero at creation. Changed with an organisation's key only.
     #[prost(uint32, tag = "12")]
     pub daily_quota: u32,
     #[prost(enumeration = "TenantState", tag = "13")]
