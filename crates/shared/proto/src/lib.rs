@@ -2,12 +2,14 @@
 
 pub mod access;
 mod guard;
+mod http_body;
 pub mod ids;
 mod limits;
 pub mod status;
 pub mod wire;
 
 pub use guard::Guard;
+pub use http_body::HttpBody;
 pub use status::{Violations, fault};
 
 /// Every descriptor with its annotations and comments, as an encoded `FileDescriptorSet`.

@@ -44,7 +44,10 @@ fn generate(root: &Path) -> Result<BTreeMap<String, Vec<u8>>> {
         .out_dir(out.path())
         .btree_map(".")
         .bytes(".barid.session_pool.v1.IngestWebhookRequest")
+        .bytes(".barid.session_pool.v1.FetchMediaResponse")
+        .bytes(".barid.queue.v1.MediaPart")
         .extern_path(".google.rpc.Status", "::tonic_types::Status")
+        .extern_path(".google.api.HttpBody", "crate::HttpBody")
         .compile_fds(compiler.file_descriptor_set())?;
 
     let mut files = BTreeMap::new();

@@ -24,6 +24,17 @@ pub struct Framing {
     #[prost(uint32, tag = "4")]
     pub max_items: u32,
 }
+/// A stream to the caller that repeats a unary call: each answer is one message of the stream.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Polling {
+    /// The unary method, with the same request and the same answer; its answer has `done`.
+    #[prost(string, tag = "1")]
+    pub via: ::prost::alloc::string::String,
+    /// The request field that is set to `revision` of the answer before. The unary method answers when there is something newer, or after a
+    /// while with the same.
+    #[prost(string, tag = "2")]
+    pub after: ::prost::alloc::string::String,
+}
 /// On whose behalf the gateway calls. Carried as metadata; believed from the gateway only.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Principal {

@@ -21,7 +21,7 @@ pub struct Event {
     /// `ten_...`
     #[prost(string, tag = "2")]
     pub tenant_id: ::prost::alloc::string::String,
-    /// What it happened to: `message`, `session`, `tenant` or `template`.
+    /// What it happened to: `message`, `inbound`, `session`, `tenant` or `template`.
     #[prost(string, tag = "3")]
     pub entity: ::prost::alloc::string::String,
     /// Id of the entity.
@@ -36,7 +36,7 @@ pub struct Event {
     /// Its place in the ledger. Events of one entity kind come in this order.
     #[prost(message, optional, tag = "7")]
     pub position: ::core::option::Option<Position>,
-    #[prost(oneof = "event::Payload", tags = "10, 11, 12, 13")]
+    #[prost(oneof = "event::Payload", tags = "10, 11, 12, 13, 14")]
     pub payload: ::core::option::Option<event::Payload>,
 }
 /// Nested message and enum types in `Event`.
@@ -51,6 +51,8 @@ pub mod event {
         Tenant(super::TenantPayload),
         #[prost(message, tag = "13")]
         Template(super::TemplatePayload),
+        #[prost(message, tag = "14")]
+        Inbound(super::InboundPayload),
     }
 }
 /// A message went on.
@@ -107,4 +109,20 @@ pub struct TemplatePayload {
     pub locale: ::prost::alloc::string::String,
     #[prost(uint32, tag = "3")]
     pub version: u32,
+}
+/// A customer wrote or did something.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct InboundPayload {
+    /// `ses_...`
+    #[prost(string, tag = "1")]
+    pub session_id: ::prost::alloc::string::String,
+    /// `con_...`
+    #[prost(string, tag = "2")]
+    pub contact_id: ::prost::alloc::string::String,
+    /// What it is: `text`, `image`, `voice`, `reaction`, `choice` and so on.
+    #[prost(string, tag = "3")]
+    pub content_kind: ::prost::alloc::string::String,
+    /// For an edit, a deletion or a reaction: the message it is about, when it is known.
+    #[prost(string, tag = "4")]
+    pub target_id: ::prost::alloc::string::String,
 }

@@ -990,7 +990,78 @@ pub mod event_service_server {
         const NAME: &'static str = SERVICE_NAME;
     }
 }
-/// A message to hand over: a template with variables, or a text; with or without media.
+/// A place.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Location {
+    /// Degrees, -90 to 90.
+    #[prost(double, tag = "1")]
+    pub latitude: f64,
+    /// Degrees, -180 to 180.
+    #[prost(double, tag = "2")]
+    pub longitude: f64,
+    #[prost(string, tag = "3")]
+    pub name: ::prost::alloc::string::String,
+    #[prost(string, tag = "4")]
+    pub address: ::prost::alloc::string::String,
+}
+/// A person to get in touch with.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ContactCard {
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// 1 to 5 international numbers.
+    #[prost(string, repeated, tag = "2")]
+    pub phones: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
+/// A sign on a message.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Reaction {
+    /// The message: `msg_...` or `inb_...`.
+    #[prost(string, tag = "1")]
+    pub message_id: ::prost::alloc::string::String,
+    /// One emoji; empty takes the reaction back.
+    #[prost(string, tag = "2")]
+    pub emoji: ::prost::alloc::string::String,
+}
+/// Choices below a text. Where WhatsApp does not carry them they are told as numbered lines.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Choices {
+    /// Up to 60 characters above and below the text.
+    #[prost(string, tag = "1")]
+    pub header: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub footer: ::prost::alloc::string::String,
+    /// 1 to 3 buttons; either these or `sections`.
+    #[prost(message, repeated, tag = "3")]
+    pub buttons: ::prost::alloc::vec::Vec<Choice>,
+    /// What opens the list, up to 20 characters.
+    #[prost(string, tag = "4")]
+    pub list_button: ::prost::alloc::string::String,
+    /// 1 to 10 sections with 10 rows in all.
+    #[prost(message, repeated, tag = "5")]
+    pub sections: ::prost::alloc::vec::Vec<ChoiceSection>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Choice {
+    /// Comes back when it is chosen; up to 200 characters.
+    #[prost(string, tag = "1")]
+    pub id: ::prost::alloc::string::String,
+    /// Up to 20 characters on a button, 24 in a list.
+    #[prost(string, tag = "2")]
+    pub title: ::prost::alloc::string::String,
+    /// Only in a list.
+    #[prost(string, tag = "3")]
+    pub description: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ChoiceSection {
+    #[prost(string, tag = "1")]
+    pub title: ::prost::alloc::string::String,
+    #[prost(message, repeated, tag = "2")]
+    pub rows: ::prost::alloc::vec::Vec<Choice>,
+}
+/// A message to hand over: a template with variables, or a text, with or without media or choices; or media alone, a place, a contact card,
+/// or a reaction.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct SendMessageRequest {
     /// The tenant; needed only with an organisation's key.
@@ -1043,6 +1114,19 @@ pub struct SendMessageRequest {
     /// Your own name for it, given back with the message and its events. No personal data.
     #[prost(string, tag = "17")]
     pub client_reference: ::prost::alloc::string::String,
+    /// A place, a contact card or a reaction, instead of a template or a text.
+    #[prost(message, optional, tag = "18")]
+    pub location: ::core::option::Option<Location>,
+    #[prost(message, optional, tag = "19")]
+    pub contact_card: ::core::option::Option<ContactCard>,
+    #[prost(message, optional, tag = "20")]
+    pub reaction: ::core::option::Option<Reaction>,
+    /// Buttons or a list below a text or template.
+    #[prost(message, optional, tag = "21")]
+    pub choices: ::core::option::Option<Choices>,
+    /// Shows the message as an answer to this one: `msg_...` or `inb_...` of the same customer.
+    #[prost(string, tag = "22")]
+    pub reply_to: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct BatchSendMessagesRequest {
@@ -1160,6 +1244,12 @@ pub struct Message {
     /// Every step with its time, oldest first. Only in GetMessage.
     #[prost(message, repeated, tag = "24")]
     pub history: ::prost::alloc::vec::Vec<HistoryEntry>,
+    /// When the customer played its audio or video.
+    #[prost(message, optional, tag = "25")]
+    pub played_time: ::core::option::Option<::prost_types::Timestamp>,
+    /// What WhatsApp knows it by; empty until it is sent.
+    #[prost(string, tag = "26")]
+    pub provider_id: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct HistoryEntry {
@@ -1392,6 +1482,10 @@ pub enum MediaKind {
     Unspecified = 0,
     Document = 1,
     Image = 2,
+    Audio = 3,
+    Video = 4,
+    /// Recorded speech: audio that plays in the chat.
+    Voice = 5,
 }
 impl MediaKind {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -1403,6 +1497,9 @@ impl MediaKind {
             Self::Unspecified => "MEDIA_KIND_UNSPECIFIED",
             Self::Document => "MEDIA_KIND_DOCUMENT",
             Self::Image => "MEDIA_KIND_IMAGE",
+            Self::Audio => "MEDIA_KIND_AUDIO",
+            Self::Video => "MEDIA_KIND_VIDEO",
+            Self::Voice => "MEDIA_KIND_VOICE",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -1411,6 +1508,9 @@ impl MediaKind {
             "MEDIA_KIND_UNSPECIFIED" => Some(Self::Unspecified),
             "MEDIA_KIND_DOCUMENT" => Some(Self::Document),
             "MEDIA_KIND_IMAGE" => Some(Self::Image),
+            "MEDIA_KIND_AUDIO" => Some(Self::Audio),
+            "MEDIA_KIND_VIDEO" => Some(Self::Video),
+            "MEDIA_KIND_VOICE" => Some(Self::Voice),
             _ => None,
         }
     }
@@ -2554,6 +2654,757 @@ pub mod queue_service_server {
         const NAME: &'static str = SERVICE_NAME;
     }
 }
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct InboundMessage {
+    /// `inb_...`
+    #[prost(string, tag = "1")]
+    pub id: ::prost::alloc::string::String,
+    /// `ten_...`
+    #[prost(string, tag = "2")]
+    pub tenant_id: ::prost::alloc::string::String,
+    /// `ses_...`
+    #[prost(string, tag = "3")]
+    pub session_id: ::prost::alloc::string::String,
+    /// `con_...`
+    #[prost(string, tag = "4")]
+    pub contact_id: ::prost::alloc::string::String,
+    /// E.164 of the customer; empty when WhatsApp hides it.
+    #[prost(string, tag = "5")]
+    pub from: ::prost::alloc::string::String,
+    #[prost(message, optional, tag = "6")]
+    pub content: ::core::option::Option<InboundContent>,
+    /// The message it answers, when that is one of ours (`msg_...`) or of the customer's (`inb_...`).
+    #[prost(string, tag = "7")]
+    pub reply_to: ::prost::alloc::string::String,
+    /// When the customer sent it.
+    #[prost(message, optional, tag = "8")]
+    pub time: ::core::option::Option<::prost_types::Timestamp>,
+    /// When the customer changed it last; `content` is the new one.
+    #[prost(message, optional, tag = "9")]
+    pub edit_time: ::core::option::Option<::prost_types::Timestamp>,
+    /// When the customer took it back; `content` is empty then.
+    #[prost(message, optional, tag = "10")]
+    pub delete_time: ::core::option::Option<::prost_types::Timestamp>,
+}
+/// What was said. Everything that WhatsApp carries is one of these.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct InboundContent {
+    #[prost(
+        oneof = "inbound_content::Kind",
+        tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13"
+    )]
+    pub kind: ::core::option::Option<inbound_content::Kind>,
+}
+/// Nested message and enum types in `InboundContent`.
+pub mod inbound_content {
+    #[derive(Clone, PartialEq, ::prost::Oneof)]
+    pub enum Kind {
+        #[prost(message, tag = "1")]
+        Text(super::TextContent),
+        #[prost(message, tag = "2")]
+        Media(super::MediaContent),
+        #[prost(message, tag = "3")]
+        Location(super::Location),
+        #[prost(message, tag = "4")]
+        Contacts(super::ContactsContent),
+        #[prost(message, tag = "5")]
+        Reaction(super::ReactionContent),
+        #[prost(message, tag = "6")]
+        Choice(super::ChoiceContent),
+        #[prost(message, tag = "7")]
+        Poll(super::PollContent),
+        #[prost(message, tag = "8")]
+        PollVote(super::PollVoteContent),
+        #[prost(message, tag = "9")]
+        Order(super::OrderContent),
+        #[prost(message, tag = "10")]
+        Edit(super::EditContent),
+        #[prost(message, tag = "11")]
+        Deletion(super::DeletionContent),
+        #[prost(message, tag = "12")]
+        Unsupported(super::UnsupportedContent),
+        #[prost(message, tag = "13")]
+        MissedCall(super::MissedCallContent),
+    }
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct TextContent {
+    #[prost(string, tag = "1")]
+    pub text: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct MediaContent {
+    #[prost(enumeration = "media_content::Kind", tag = "1")]
+    pub kind: i32,
+    #[prost(string, tag = "2")]
+    pub mime_type: ::prost::alloc::string::String,
+    #[prost(string, tag = "3")]
+    pub caption: ::prost::alloc::string::String,
+    #[prost(string, tag = "4")]
+    pub filename: ::prost::alloc::string::String,
+    /// Bytes; zero when WhatsApp did not tell.
+    #[prost(uint64, tag = "5")]
+    pub size: u64,
+    /// Where it is and the key that opens it; never given out.
+    #[prost(bytes = "vec", tag = "6")]
+    pub pointer: ::prost::alloc::vec::Vec<u8>,
+}
+/// Nested message and enum types in `MediaContent`.
+pub mod media_content {
+    #[derive(
+        Clone,
+        Copy,
+        Debug,
+        PartialEq,
+        Eq,
+        Hash,
+        PartialOrd,
+        Ord,
+        ::prost::Enumeration
+    )]
+    #[repr(i32)]
+    pub enum Kind {
+        Unspecified = 0,
+        Image = 1,
+        Video = 2,
+        Audio = 3,
+        Voice = 4,
+        Document = 5,
+        Sticker = 6,
+    }
+    impl Kind {
+        /// String value of the enum field names used in the ProtoBuf definition.
+        ///
+        /// The values are not transformed in any way and thus are considered stable
+        /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+        pub fn as_str_name(&self) -> &'static str {
+            match self {
+                Self::Unspecified => "KIND_UNSPECIFIED",
+                Self::Image => "KIND_IMAGE",
+                Self::Video => "KIND_VIDEO",
+                Self::Audio => "KIND_AUDIO",
+                Self::Voice => "KIND_VOICE",
+                Self::Document => "KIND_DOCUMENT",
+                Self::Sticker => "KIND_STICKER",
+            }
+        }
+        /// Creates an enum from field names used in the ProtoBuf definition.
+        pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+            match value {
+                "KIND_UNSPECIFIED" => Some(Self::Unspecified),
+                "KIND_IMAGE" => Some(Self::Image),
+                "KIND_VIDEO" => Some(Self::Video),
+                "KIND_AUDIO" => Some(Self::Audio),
+                "KIND_VOICE" => Some(Self::Voice),
+                "KIND_DOCUMENT" => Some(Self::Document),
+                "KIND_STICKER" => Some(Self::Sticker),
+                _ => None,
+            }
+        }
+    }
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ContactsContent {
+    #[prost(message, repeated, tag = "1")]
+    pub contacts: ::prost::alloc::vec::Vec<ContactCard>,
+}
+/// A sign on a message; without an emoji it is taken back.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ReactionContent {
+    /// WhatsApp's id of the message.
+    #[prost(string, tag = "1")]
+    pub provider_id: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub emoji: ::prost::alloc::string::String,
+    /// `msg_...` or `inb_...`, when it is known.
+    #[prost(string, tag = "3")]
+    pub message_id: ::prost::alloc::string::String,
+}
+/// A button or a row of a list was chosen.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ChoiceContent {
+    #[prost(string, tag = "1")]
+    pub id: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub title: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PollContent {
+    #[prost(string, tag = "1")]
+    pub question: ::prost::alloc::string::String,
+    #[prost(string, repeated, tag = "2")]
+    pub options: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PollVoteContent {
+    #[prost(string, tag = "1")]
+    pub provider_id: ::prost::alloc::string::String,
+    #[prost(string, repeated, tag = "2")]
+    pub options: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct OrderContent {
+    #[prost(string, tag = "1")]
+    pub order_id: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub title: ::prost::alloc::string::String,
+    #[prost(uint32, tag = "3")]
+    pub items: u32,
+    #[prost(string, tag = "4")]
+    pub token: ::prost::alloc::string::String,
+}
+/// A message was changed.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct EditContent {
+    #[prost(string, tag = "1")]
+    pub provider_id: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub text: ::prost::alloc::string::String,
+}
+/// A message was taken back.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DeletionContent {
+    #[prost(string, tag = "1")]
+    pub provider_id: ::prost::alloc::string::String,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct MissedCallContent {
+    #[prost(bool, tag = "1")]
+    pub video: bool,
+}
+/// Something that is not understood yet.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct UnsupportedContent {
+    /// WhatsApp's name for it.
+    #[prost(string, tag = "1")]
+    pub kind: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListInboundMessagesRequest {
+    /// The tenant; needed only with an organisation's key.
+    #[prost(string, tag = "1")]
+    pub tenant_id: ::prost::alloc::string::String,
+    /// Most messages in a page: 1 to 1,000, 50 when zero.
+    #[prost(int32, tag = "2")]
+    pub page_size: i32,
+    /// `nextPageToken` of the page before, with the same filters.
+    #[prost(string, tag = "3")]
+    pub page_token: ::prost::alloc::string::String,
+    /// Only messages from this number.
+    #[prost(string, tag = "4")]
+    pub from: ::prost::alloc::string::String,
+    /// Only messages to this session.
+    #[prost(string, tag = "5")]
+    pub session_id: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListInboundMessagesResponse {
+    #[prost(message, repeated, tag = "1")]
+    pub messages: ::prost::alloc::vec::Vec<InboundMessage>,
+    /// Empty on the last page.
+    #[prost(string, tag = "2")]
+    pub next_page_token: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetInboundMessageRequest {
+    /// The tenant; needed only with an organisation's key.
+    #[prost(string, tag = "1")]
+    pub tenant_id: ::prost::alloc::string::String,
+    /// `inb_...`
+    #[prost(string, tag = "2")]
+    pub id: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ReadInboundMediaRequest {
+    /// The tenant; needed only with an organisation's key.
+    #[prost(string, tag = "1")]
+    pub tenant_id: ::prost::alloc::string::String,
+    /// `inb_...`
+    #[prost(string, tag = "2")]
+    pub id: ::prost::alloc::string::String,
+    /// First byte to read.
+    #[prost(uint64, tag = "3")]
+    pub offset: u64,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct MediaPart {
+    /// Up to 1 MiB.
+    #[prost(bytes = "bytes", tag = "1")]
+    pub data: ::prost::bytes::Bytes,
+    /// `offset` of the next part; zero after the last one.
+    #[prost(uint64, tag = "2")]
+    pub next_offset: u64,
+    #[prost(uint64, tag = "3")]
+    pub total_size: u64,
+    #[prost(string, tag = "4")]
+    pub mime_type: ::prost::alloc::string::String,
+    #[prost(string, tag = "5")]
+    pub filename: ::prost::alloc::string::String,
+}
+/// Generated client implementations.
+pub mod inbound_service_client {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    use tonic::codegen::http::Uri;
+    /// Messages from customers. An event `inbound.received` tells of each; edits, deletions and reactions come as `inbound.edited`,
+    /// `inbound.deleted` and `inbound.reacted`.
+    #[derive(Debug, Clone)]
+    pub struct InboundServiceClient<T> {
+        inner: tonic::client::Grpc<T>,
+    }
+    impl InboundServiceClient<tonic::transport::Channel> {
+        /// Attempt to create a new client by connecting to a given endpoint.
+        pub async fn connect<D>(dst: D) -> Result<Self, tonic::transport::Error>
+        where
+            D: TryInto<tonic::transport::Endpoint>,
+            D::Error: Into<StdError>,
+        {
+            let conn = tonic::transport::Endpoint::new(dst)?.connect().await?;
+            Ok(Self::new(conn))
+        }
+    }
+    impl<T> InboundServiceClient<T>
+    where
+        T: tonic::client::GrpcService<tonic::body::Body>,
+        T::Error: Into<StdError>,
+        T::ResponseBody: Body<Data = Bytes> + std::marker::Send + 'static,
+        <T::ResponseBody as Body>::Error: Into<StdError> + std::marker::Send,
+    {
+        pub fn new(inner: T) -> Self {
+            let inner = tonic::client::Grpc::new(inner);
+            Self { inner }
+        }
+        pub fn with_origin(inner: T, origin: Uri) -> Self {
+            let inner = tonic::client::Grpc::with_origin(inner, origin);
+            Self { inner }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> InboundServiceClient<InterceptedService<T, F>>
+        where
+            F: tonic::service::Interceptor,
+            T::ResponseBody: Default,
+            T: tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+                Response = http::Response<
+                    <T as tonic::client::GrpcService<tonic::body::Body>>::ResponseBody,
+                >,
+            >,
+            <T as tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+            >>::Error: Into<StdError> + std::marker::Send + std::marker::Sync,
+        {
+            InboundServiceClient::new(InterceptedService::new(inner, interceptor))
+        }
+        /// Compress requests with the given encoding.
+        ///
+        /// This requires the server to support it otherwise it might respond with an
+        /// error.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.send_compressed(encoding);
+            self
+        }
+        /// Enable decompressing responses.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.accept_compressed(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_decoding_message_size(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_encoding_message_size(limit);
+            self
+        }
+        /// Lists messages from customers, newest first.
+        pub async fn list_inbound_messages(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListInboundMessagesRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListInboundMessagesResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/barid.queue.v1.InboundService/ListInboundMessages",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "barid.queue.v1.InboundService",
+                        "ListInboundMessages",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Reads a message from a customer.
+        pub async fn get_inbound_message(
+            &mut self,
+            request: impl tonic::IntoRequest<super::GetInboundMessageRequest>,
+        ) -> std::result::Result<tonic::Response<super::InboundMessage>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/barid.queue.v1.InboundService/GetInboundMessage",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("barid.queue.v1.InboundService", "GetInboundMessage"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Reads a part of the file of a message. It is brought from WhatsApp when it is first asked for, which WhatsApp allows for some weeks.
+        pub async fn read_inbound_media(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ReadInboundMediaRequest>,
+        ) -> std::result::Result<tonic::Response<super::MediaPart>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/barid.queue.v1.InboundService/ReadInboundMedia",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("barid.queue.v1.InboundService", "ReadInboundMedia"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+    }
+}
+/// Generated server implementations.
+pub mod inbound_service_server {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    /// Generated trait containing gRPC methods that should be implemented for use with InboundServiceServer.
+    #[async_trait]
+    pub trait InboundService: std::marker::Send + std::marker::Sync + 'static {
+        /// Lists messages from customers, newest first.
+        async fn list_inbound_messages(
+            &self,
+            request: tonic::Request<super::ListInboundMessagesRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListInboundMessagesResponse>,
+            tonic::Status,
+        >;
+        /// Reads a message from a customer.
+        async fn get_inbound_message(
+            &self,
+            request: tonic::Request<super::GetInboundMessageRequest>,
+        ) -> std::result::Result<tonic::Response<super::InboundMessage>, tonic::Status>;
+        /// Reads a part of the file of a message. It is brought from WhatsApp when it is first asked for, which WhatsApp allows for some weeks.
+        async fn read_inbound_media(
+            &self,
+            request: tonic::Request<super::ReadInboundMediaRequest>,
+        ) -> std::result::Result<tonic::Response<super::MediaPart>, tonic::Status>;
+    }
+    /// Messages from customers. An event `inbound.received` tells of each; edits, deletions and reactions come as `inbound.edited`,
+    /// `inbound.deleted` and `inbound.reacted`.
+    #[derive(Debug)]
+    pub struct InboundServiceServer<T> {
+        inner: Arc<T>,
+        accept_compression_encodings: EnabledCompressionEncodings,
+        send_compression_encodings: EnabledCompressionEncodings,
+        max_decoding_message_size: Option<usize>,
+        max_encoding_message_size: Option<usize>,
+    }
+    impl<T> InboundServiceServer<T> {
+        pub fn new(inner: T) -> Self {
+            Self::from_arc(Arc::new(inner))
+        }
+        pub fn from_arc(inner: Arc<T>) -> Self {
+            Self {
+                inner,
+                accept_compression_encodings: Default::default(),
+                send_compression_encodings: Default::default(),
+                max_decoding_message_size: None,
+                max_encoding_message_size: None,
+            }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> InterceptedService<Self, F>
+        where
+            F: tonic::service::Interceptor,
+        {
+            InterceptedService::new(Self::new(inner), interceptor)
+        }
+        /// Enable decompressing requests with the given encoding.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.accept_compression_encodings.enable(encoding);
+            self
+        }
+        /// Compress responses with the given encoding, if the client supports it.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.send_compression_encodings.enable(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.max_decoding_message_size = Some(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.max_encoding_message_size = Some(limit);
+            self
+        }
+    }
+    impl<T, B> tonic::codegen::Service<http::Request<B>> for InboundServiceServer<T>
+    where
+        T: InboundService,
+        B: Body + std::marker::Send + 'static,
+        B::Error: Into<StdError> + std::marker::Send + 'static,
+    {
+        type Response = http::Response<tonic::body::Body>;
+        type Error = std::convert::Infallible;
+        type Future = BoxFuture<Self::Response, Self::Error>;
+        fn poll_ready(
+            &mut self,
+            _cx: &mut Context<'_>,
+        ) -> Poll<std::result::Result<(), Self::Error>> {
+            Poll::Ready(Ok(()))
+        }
+        fn call(&mut self, req: http::Request<B>) -> Self::Future {
+            match req.uri().path() {
+                "/barid.queue.v1.InboundService/ListInboundMessages" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListInboundMessagesSvc<T: InboundService>(pub Arc<T>);
+                    impl<
+                        T: InboundService,
+                    > tonic::server::UnaryService<super::ListInboundMessagesRequest>
+                    for ListInboundMessagesSvc<T> {
+                        type Response = super::ListInboundMessagesResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListInboundMessagesRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as InboundService>::list_inbound_messages(
+                                        &inner,
+                                        request,
+                                    )
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListInboundMessagesSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/barid.queue.v1.InboundService/GetInboundMessage" => {
+                    #[allow(non_camel_case_types)]
+                    struct GetInboundMessageSvc<T: InboundService>(pub Arc<T>);
+                    impl<
+                        T: InboundService,
+                    > tonic::server::UnaryService<super::GetInboundMessageRequest>
+                    for GetInboundMessageSvc<T> {
+                        type Response = super::InboundMessage;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::GetInboundMessageRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as InboundService>::get_inbound_message(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = GetInboundMessageSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/barid.queue.v1.InboundService/ReadInboundMedia" => {
+                    #[allow(non_camel_case_types)]
+                    struct ReadInboundMediaSvc<T: InboundService>(pub Arc<T>);
+                    impl<
+                        T: InboundService,
+                    > tonic::server::UnaryService<super::ReadInboundMediaRequest>
+                    for ReadInboundMediaSvc<T> {
+                        type Response = super::MediaPart;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ReadInboundMediaRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as InboundService>::read_inbound_media(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ReadInboundMediaSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                _ => {
+                    Box::pin(async move {
+                        let mut response = http::Response::new(
+                            tonic::body::Body::default(),
+                        );
+                        let headers = response.headers_mut();
+                        headers
+                            .insert(
+                                tonic::Status::GRPC_STATUS,
+                                (tonic::Code::Unimplemented as i32).into(),
+                            );
+                        headers
+                            .insert(
+                                http::header::CONTENT_TYPE,
+                                tonic::metadata::GRPC_CONTENT_TYPE,
+                            );
+                        Ok(response)
+                    })
+                }
+            }
+        }
+    }
+    impl<T> Clone for InboundServiceServer<T> {
+        fn clone(&self) -> Self {
+            let inner = self.inner.clone();
+            Self {
+                inner,
+                accept_compression_encodings: self.accept_compression_encodings,
+                send_compression_encodings: self.send_compression_encodings,
+                max_decoding_message_size: self.max_decoding_message_size,
+                max_encoding_message_size: self.max_encoding_message_size,
+            }
+        }
+    }
+    /// Generated gRPC service name
+    pub const SERVICE_NAME: &str = "barid.queue.v1.InboundService";
+    impl<T> tonic::server::NamedService for InboundServiceServer<T> {
+        const NAME: &'static str = SERVICE_NAME;
+    }
+}
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct SessionEpoch {
     /// `ses_...`
@@ -2619,6 +3470,10 @@ pub struct SessionClaim {
     /// Whether this connector sends free text only inside the 24-hour window.
     #[prost(bool, tag = "4")]
     pub windowed: bool,
+    /// Whether the connector sends under an id of ours, so that sending again shows once: messages come with `wire_id`, and one whose outcome
+    /// is unknown comes again.
+    #[prost(bool, tag = "5")]
+    pub repeatable: bool,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ClaimResponse {
@@ -2628,7 +3483,7 @@ pub struct ClaimResponse {
     #[prost(string, repeated, tag = "2")]
     pub stale_sessions: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ClaimedMessage {
     #[prost(string, tag = "1")]
     pub message_id: ::prost::alloc::string::String,
@@ -2650,6 +3505,18 @@ pub struct ClaimedMessage {
     pub media_kind: i32,
     #[prost(string, tag = "11")]
     pub media_filename: ::prost::alloc::string::String,
+    /// The id to send under; only where the claim said `repeatable`. The same for every attempt.
+    #[prost(string, tag = "12")]
+    pub wire_id: ::prost::alloc::string::String,
+    /// The message this one answers.
+    #[prost(message, optional, tag = "13")]
+    pub reply_to: ::core::option::Option<Quoted>,
+    /// `con_...`; pacing minds how many messages a customer gets, and who gets a first one.
+    #[prost(string, tag = "14")]
+    pub contact_id: ::prost::alloc::string::String,
+    /// Whether the tenant's session exchanged messages with this customer before.
+    #[prost(bool, tag = "15")]
+    pub known_contact: bool,
     /// How it is sent.
     #[prost(oneof = "claimed_message::Form", tags = "7, 8")]
     pub form: ::core::option::Option<claimed_message::Form>,
@@ -2657,7 +3524,7 @@ pub struct ClaimedMessage {
 /// Nested message and enum types in `ClaimedMessage`.
 pub mod claimed_message {
     /// How it is sent.
-    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    #[derive(Clone, PartialEq, ::prost::Oneof)]
     pub enum Form {
         #[prost(message, tag = "7")]
         Free(super::FreeForm),
@@ -2665,9 +3532,32 @@ pub mod claimed_message {
         Meta(super::super::super::template::v1::MetaTemplateCall),
     }
 }
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct FreeForm {
     #[prost(string, tag = "1")]
+    pub text: ::prost::alloc::string::String,
+    #[prost(message, optional, tag = "2")]
+    pub choices: ::core::option::Option<Choices>,
+    #[prost(message, optional, tag = "3")]
+    pub location: ::core::option::Option<Location>,
+    #[prost(message, optional, tag = "4")]
+    pub contact_card: ::core::option::Option<ContactCard>,
+    /// The message is in `reply_to`.
+    #[prost(string, tag = "5")]
+    pub reaction: ::prost::alloc::string::String,
+    #[prost(bool, tag = "6")]
+    pub is_reaction: bool,
+}
+/// A message that another one refers to.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Quoted {
+    #[prost(string, tag = "1")]
+    pub provider_id: ::prost::alloc::string::String,
+    /// Whether it is one of ours.
+    #[prost(bool, tag = "2")]
+    pub from_me: bool,
+    /// Its beginning.
+    #[prost(string, tag = "3")]
     pub text: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -2761,13 +3651,14 @@ pub struct ReportReceiptsResponse {
     #[prost(uint32, tag = "2")]
     pub parked: u32,
 }
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+/// What a customer wrote or did, as a connector heard it.
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Inbound {
     #[prost(string, tag = "1")]
     pub tenant_id: ::prost::alloc::string::String,
     #[prost(string, tag = "2")]
     pub session_id: ::prost::alloc::string::String,
-    /// E.164 of the customer.
+    /// E.164 of the customer; empty when WhatsApp hides it.
     #[prost(string, tag = "3")]
     pub from: ::prost::alloc::string::String,
     /// The name the customer goes by on WhatsApp.
@@ -2778,7 +3669,38 @@ pub struct Inbound {
     pub business_scoped_id: ::prost::alloc::string::String,
     #[prost(message, optional, tag = "6")]
     pub time: ::core::option::Option<::prost_types::Timestamp>,
+    /// WhatsApp's hidden id of the customer; empty when it told none.
+    #[prost(string, tag = "7")]
+    pub lid: ::prost::alloc::string::String,
+    /// WhatsApp's id of the message; empty for what only opens the window. The same one again changes nothing.
+    #[prost(string, tag = "8")]
+    pub provider_id: ::prost::alloc::string::String,
+    #[prost(message, optional, tag = "9")]
+    pub content: ::core::option::Option<InboundContent>,
+    /// WhatsApp's id of the message it answers.
+    #[prost(string, tag = "10")]
+    pub context_provider_id: ::prost::alloc::string::String,
 }
+/// Numbers and hidden ids that belong to one person, as a connector learnt it.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ReportAliasesRequest {
+    #[prost(message, repeated, tag = "1")]
+    pub aliases: ::prost::alloc::vec::Vec<AliasPair>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct AliasPair {
+    #[prost(string, tag = "1")]
+    pub tenant_id: ::prost::alloc::string::String,
+    /// E.164.
+    #[prost(string, tag = "2")]
+    pub phone: ::prost::alloc::string::String,
+    #[prost(string, tag = "3")]
+    pub lid: ::prost::alloc::string::String,
+    #[prost(message, optional, tag = "4")]
+    pub time: ::core::option::Option<::prost_types::Timestamp>,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ReportAliasesResponse {}
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ReportInboundRequest {
     #[prost(message, repeated, tag = "1")]
@@ -2794,6 +3716,8 @@ pub enum ReceiptKind {
     Delivered = 2,
     Read = 3,
     Failed = 4,
+    /// Audio or video was played; it was read as well.
+    Played = 5,
 }
 impl ReceiptKind {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -2807,6 +3731,7 @@ impl ReceiptKind {
             Self::Delivered => "RECEIPT_KIND_DELIVERED",
             Self::Read => "RECEIPT_KIND_READ",
             Self::Failed => "RECEIPT_KIND_FAILED",
+            Self::Played => "RECEIPT_KIND_PLAYED",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -2817,6 +3742,7 @@ impl ReceiptKind {
             "RECEIPT_KIND_DELIVERED" => Some(Self::Delivered),
             "RECEIPT_KIND_READ" => Some(Self::Read),
             "RECEIPT_KIND_FAILED" => Some(Self::Failed),
+            "RECEIPT_KIND_PLAYED" => Some(Self::Played),
             _ => None,
         }
     }
@@ -3035,7 +3961,7 @@ pub mod ledger_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
-        /// Tells that customers wrote: opens their 24-hour window.
+        /// Tells what customers wrote: keeps it and opens their 24-hour window. The same again changes nothing.
         pub async fn report_inbound(
             &mut self,
             request: impl tonic::IntoRequest<super::ReportInboundRequest>,
@@ -3059,6 +3985,33 @@ pub mod ledger_service_client {
             req.extensions_mut()
                 .insert(
                     GrpcMethod::new("barid.queue.v1.LedgerService", "ReportInbound"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Tells which number and which hidden id are one person.
+        pub async fn report_aliases(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ReportAliasesRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ReportAliasesResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/barid.queue.v1.LedgerService/ReportAliases",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("barid.queue.v1.LedgerService", "ReportAliases"),
                 );
             self.inner.unary(req, path, codec).await
         }
@@ -3111,12 +4064,20 @@ pub mod ledger_service_server {
             tonic::Response<super::ReportReceiptsResponse>,
             tonic::Status,
         >;
-        /// Tells that customers wrote: opens their 24-hour window.
+        /// Tells what customers wrote: keeps it and opens their 24-hour window. The same again changes nothing.
         async fn report_inbound(
             &self,
             request: tonic::Request<super::ReportInboundRequest>,
         ) -> std::result::Result<
             tonic::Response<super::ReportInboundResponse>,
+            tonic::Status,
+        >;
+        /// Tells which number and which hidden id are one person.
+        async fn report_aliases(
+            &self,
+            request: tonic::Request<super::ReportAliasesRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ReportAliasesResponse>,
             tonic::Status,
         >;
     }
@@ -3449,6 +4410,51 @@ pub mod ledger_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = ReportInboundSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/barid.queue.v1.LedgerService/ReportAliases" => {
+                    #[allow(non_camel_case_types)]
+                    struct ReportAliasesSvc<T: LedgerService>(pub Arc<T>);
+                    impl<
+                        T: LedgerService,
+                    > tonic::server::UnaryService<super::ReportAliasesRequest>
+                    for ReportAliasesSvc<T> {
+                        type Response = super::ReportAliasesResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ReportAliasesRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as LedgerService>::report_aliases(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ReportAliasesSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(
