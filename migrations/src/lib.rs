@@ -5,6 +5,8 @@ mod m0002_template;
 mod m0003_queue;
 mod m0004_session_pool;
 mod m0005_analytics;
+mod m0006_inbound;
+mod m0007_web;
 mod policy;
 mod roles;
 mod table;
@@ -55,6 +57,8 @@ impl MigratorTrait for Migrator {
             Box::new(table::Sql { name: "m0003_queue", statements: m0003_queue::statements }),
             Box::new(table::Sql { name: "m0004_session_pool", statements: m0004_session_pool::statements }),
             Box::new(table::Sql { name: "m0005_analytics", statements: m0005_analytics::statements }),
+            Box::new(table::Sql { name: "m0006_inbound", statements: m0006_inbound::statements }),
+            Box::new(table::Sql { name: "m0007_web", statements: m0007_web::statements }),
         ]
     }
 }

@@ -1,8 +1,13 @@
 //! Connectors to WhatsApp behind one trait: what is sent, and what its outcome means for the message and its session.
 //!
-//! [`cloud`] speaks Meta's Cloud API.
+//! [`cloud`] speaks Meta's Cloud API. `web` speaks WhatsApp Web's multi-device protocol, unless the feature is off.
 
 pub mod cloud;
+mod content;
+#[cfg(feature = "web")]
+pub mod web;
+
+pub use content::{Button, Content, Media, Row, Section};
 
 use std::{fmt, future::Future, time::Duration};
 
@@ -11,56 +16,28 @@ use std::{fmt, future::Future, time::Duration};
 pub struct Outgoing {
     /// The message's public id; Meta echoes it in every status as `biz_opaque_callback_data`.
     pub message_id: String,
+    /// WhatsApp Web only: the id on the wire, minted when the message was accepted, so that sending it again shows it once.
+    pub wire_id: Option<String>,
     /// E.164 with `+`.
     pub recipient: String,
     pub content: Content,
+    /// The message that this one answers, shown above it.
+    pub reply_to: Option<Quoted>,
 }
 
-/// What a message says. Debug output tells its kind only.
+/// A message that is answered.
 #[derive(Clone)]
-pub enum Content {
-    Text {
-        body: String,
-    },
-    /// Meta's template of this name and language, such as `pt_BR`, with the values of `{{1}}`, `{{2}}`, ...
-    Template {
-        name: String,
-        language: String,
-        parameters: Vec<String>,
-        header_document: Option<Media>,
-    },
-    Document {
-        media: Media,
-        caption: Option<String>,
-    },
-    Image {
-        media: Media,
-        caption: Option<String>,
-    },
-}
-
-/// A file that WhatsApp fetches by itself.
-#[derive(Clone)]
-pub struct Media {
-    pub url: String,
-    /// The name a document is shown under.
-    pub filename: Option<String>,
+pub struct Quoted {
+    pub provider_id: String,
+    /// Whether we sent it.
+    pub from_me: bool,
+    /// What the quote shows on WhatsApp Web; the Cloud API looks it up by itself.
+    pub text: String,
 }
 
 impl fmt::Debug for Outgoing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Outgoing").field("message_id", &self.message_id).field("content", &self.content).finish_non_exhaustive()
-    }
-}
-
-impl fmt::Debug for Content {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Text { .. } => "Text",
-            Self::Template { .. } => "Template",
-            Self::Document { .. } => "Document",
-            Self::Image { .. } => "Image",
-        })
     }
 }
 

@@ -13,6 +13,7 @@ use futures::StreamExt;
 use http::HeaderMap;
 use moka::future::Cache;
 use sha2::{Digest, Sha256};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tonic::{Code, Status};
 
@@ -27,6 +28,8 @@ const REMEMBER: Duration = Duration::from_secs(5);
 pub(crate) struct Auth {
     client: DirectoryServiceClient<Channel>,
     known: Cache<Hash, Arc<Principal>>,
+    /// Changes whenever a key is revoked.
+    revoked: watch::Sender<()>,
 }
 
 impl Auth {
@@ -34,7 +37,13 @@ impl Auth {
         Self {
             client: DirectoryServiceClient::new(bus.channel()),
             known: Cache::builder().max_capacity(100_000).time_to_live(REMEMBER).build(),
+            revoked: watch::Sender::new(()),
         }
+    }
+
+    /// Changes whenever a key was revoked and is forgotten here. A notice may be lost: who must know asks from time to time as well.
+    pub(crate) fn revocations(&self) -> watch::Receiver<()> {
+        self.revoked.subscribe()
     }
 
     /// The holder of the key that a call carries. `UNAUTHENTICATED` without one, or when it is unknown or revoked.
@@ -63,6 +72,7 @@ impl Auth {
                     let Some(notice) = notice else { return };
                     if let Ok(hash) = Hash::try_from(Bytes::as_ref(&notice)) {
                         self.known.invalidate(&hash).await;
+                        self.revoked.send_replace(());
                     }
                 }
             }

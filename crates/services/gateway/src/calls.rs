@@ -1,11 +1,11 @@
 //! Makes calls on behalf of callers from outside: authenticated, allowed, within their rate.
 
-use std::{net::IpAddr, sync::Arc, time::Duration};
+use std::{collections::HashMap, net::IpAddr, sync::Arc, time::Duration};
 
 use barid_bus::{Bus, Channel};
 use barid_cache::{Decision, Limiter, Rate};
 use barid_proto::{
-    access::{Framing, Method, PRINCIPAL_KEY, Principal, Table},
+    access::{Framing, Method, PRINCIPAL_KEY, Polled, PollingError, Principal, Table},
     descriptor_pool, fault,
     status::fault_after,
     wire,
@@ -25,10 +25,14 @@ use crate::{
     config::{Config, Limits},
     directory::Directory,
     framing::{Cutter, Frame, failed_outcomes},
+    waiting::Waiting,
 };
 
 /// Headers of a caller that go along. Everything else stays outside, above all what looks like a principal.
 const PASSED_ON: [&str; 3] = ["grpc-timeout", "traceparent", "tracestate"];
+
+/// How long a method that waits for news may take: it answers after 20 seconds without any.
+const WAIT: Duration = Duration::from_secs(25);
 
 /// Calls from outside. Clone it freely.
 #[derive(Clone)]
@@ -36,23 +40,33 @@ pub(crate) struct Calls {
     pub auth: Auth,
     pub directory: Directory,
     pub methods: Arc<Table>,
+    /// How each polled stream is made, by its path.
+    pub polled: Arc<HashMap<String, Polled>>,
+    pub waiting: Waiting,
     channel: Channel,
+    patient: Channel,
     bulk: Channel,
     limiter: Limiter,
     limits: Limits,
 }
 
 impl Calls {
-    pub(crate) fn new(bus: &Bus, limiter: Limiter, config: &Config) -> Self {
-        Self {
+    /// # Errors
+    /// A polled stream names what is not there.
+    pub(crate) fn new(bus: &Bus, limiter: Limiter, config: &Config) -> Result<Self, PollingError> {
+        let methods = Table::new(&descriptor_pool());
+        Ok(Self {
             auth: Auth::new(bus),
             directory: Directory::new(bus),
-            methods: Arc::new(Table::new(&descriptor_pool())),
+            polled: Arc::new(methods.polled()?),
+            waiting: Waiting::new(config.limits.waiting),
+            methods: Arc::new(methods),
             channel: bus.channel().with_deadline(Duration::from_secs(15)),
+            patient: bus.channel().with_deadline(WAIT),
             bulk: bus.channel().with_deadline(config.bulk_deadline),
             limiter,
             limits: config.limits,
-        }
+        })
     }
 
     /// The channel for the gateway's own questions.
@@ -104,8 +118,22 @@ impl Calls {
                 let frames = Cutter::new(method, framing)?.request(request)?;
                 self.frames(method, headers, &principal, frames).await
             }
+            None if self.waits(method) => {
+                let _place = self.waiting.enter(&holder.key_id)?;
+                self.wait(method, headers, &principal, request).await
+            }
             None => self.one(&self.channel, method, headers, &principal, request).await,
         }
+    }
+
+    /// Whether a method may hold a call until there is news: those that streams are made of do.
+    fn waits(&self, method: &Method) -> bool {
+        self.polled.values().any(|polled| polled.via == method.path)
+    }
+
+    /// Makes a unary call of a method that waits.
+    pub(crate) async fn wait(&self, method: &Method, headers: &HeaderMap, principal: &Principal, request: Bytes) -> Result<Bytes, Status> {
+        self.one(&self.patient, method, headers, principal, request).await
     }
 
     /// Makes a call whose items come as a stream of encoded messages.

@@ -33,6 +33,7 @@ pub struct Limits {
     pub burst: u32,
     pub refused_per_minute: u32,
     pub refused_burst: u32,
+    pub waiting: usize,
 }
 
 /// A Meta app whose webhooks come in.
@@ -65,6 +66,9 @@ impl Validate for Config {
             if value == 0 {
                 problems.push(format!("limits.{key}: is 0, which lets nobody in; give at least 1"));
             }
+        }
+        if limits.waiting == 0 {
+            problems.push("limits.waiting: is 0, with which nobody can follow anything; give at least 1".to_owned());
         }
         problems
     }

@@ -11,7 +11,7 @@ use http_body_util::{BodyExt, StreamBody};
 use prost::Message;
 use tonic::{Code, Status};
 
-use crate::{access::authorise, calls::frame, state::State, subscribe::subscribe};
+use crate::{access::authorise, calls::frame, polled, state::State, subscribe::subscribe};
 
 /// Whether a request is gRPC.
 pub(crate) fn is_grpc(headers: &HeaderMap) -> bool {
@@ -40,20 +40,32 @@ async fn call(state: &State, from: IpAddr, request: Request<Body>) -> Result<Res
     Ok(unary(state.calls.unary(method, &parts.headers, from, request).await?))
 }
 
-/// Streams events: the one kind of stream there is.
+/// Streams to the caller: what a polled method tells, or else events.
 async fn follow(state: &State, method: &Method, headers: HeaderMap, from: IpAddr, request: Bytes) -> Result<Response<Body>, Status> {
+    if let Some(polled) = state.calls.polled.get(&method.path) {
+        let news = polled::follow(state, method, polled, headers, from, request).await?;
+        let news = news.unwrap_or_else(|| stream::empty().boxed());
+        return Ok(streamed(news.map(|news| news.map(|news| news.message))));
+    }
     let holder = state.calls.authenticate(&headers, from).await?;
     let principal = authorise(&state.calls.directory, method, &holder, &request).await?;
     let after = after(request)?;
     let calls = &state.calls;
     let events = subscribe(calls.channel(), calls.auth.clone(), headers, &state.hub, principal, after, state.shutdown.clone()).await?;
-    let frames = events.map(|event| {
-        Ok::<_, Status>(match event {
-            Ok(event) => http_body::Frame::data(frame(&event.encode_to_vec())),
-            Err(status) => trailers(&status),
+    Ok(streamed(events.map(|event| event.map(|event| event.encode_to_vec().into()))))
+}
+
+/// Messages in their frames, and how it ended.
+fn streamed(messages: impl Stream<Item = Result<Bytes, Status>> + Send + 'static) -> Response<Body> {
+    let frames = stream::unfold(Some(Box::pin(messages)), |messages| async {
+        let mut messages = messages?;
+        Some(match messages.next().await {
+            Some(Ok(message)) => (Ok::<_, Status>(http_body::Frame::data(frame(&message))), Some(messages)),
+            Some(Err(status)) => (Ok(trailers(&status)), None),
+            None => (Ok(trailers(&Status::ok(""))), None),
         })
     });
-    Ok(response(Body::new(StreamBody::new(frames))))
+    response(Body::new(StreamBody::new(frames)))
 }
 
 /// The event id that a subscription begins after.

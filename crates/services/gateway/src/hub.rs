@@ -37,6 +37,11 @@ impl Consumer for Feed {
         "message"
     }
 
+    /// Both entities of the queue's ledger: messages and what customers write.
+    fn wants(&self, _: &Event) -> bool {
+        true
+    }
+
     async fn checkpoint(&self) -> Result<Option<Checkpoint>, BoxError> {
         Ok(*self.0.at.lock())
     }

@@ -10,10 +10,14 @@ mod door;
 mod framing;
 mod grpc;
 mod hub;
+mod polled;
 mod rest;
 mod signature;
+mod sse;
 mod state;
 mod subscribe;
+mod tether;
+mod waiting;
 mod webhooks;
 
 use std::sync::Arc;
@@ -34,6 +38,8 @@ pub enum Error {
     Limiter(#[from] barid_cache::Error),
     #[error("the annotations in the protos do not fit together: {0}")]
     Routes(#[from] barid_transcode::BuildError),
+    #[error("the annotations in the protos do not fit together: {0}")]
+    Polling(#[from] barid_proto::access::PollingError),
     #[error("the descriptors of the protos cannot be read: {0}")]
     Descriptors(#[from] prost::DecodeError),
     #[error("gRPC reflection cannot be served: {0}")]
@@ -57,7 +63,7 @@ impl App {
         let bus = Bus::connect(&config.nats, Service::Gateway).await?;
         let limiter = Limiter::new(&config.redis)?;
         let routes = Arc::new(rest::Routes::new()?);
-        let calls = calls::Calls::new(&bus, limiter, config);
+        let calls = calls::Calls::new(&bus, limiter, config)?;
         Ok(Self { config: config.clone(), bus, calls, routes, hub: Arc::default() })
     }
 

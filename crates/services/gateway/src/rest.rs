@@ -1,32 +1,24 @@
 //! REST through the transcoder: the same calls, in JSON.
 
-use std::{convert::Infallible, net::IpAddr, time::Duration};
+use std::net::IpAddr;
 
-use axum::{
-    body::Body,
-    response::{
-        IntoResponse,
-        sse::{Event as SseEvent, KeepAlive, Sse},
-    },
-};
+use axum::body::Body;
 use barid_proto::{
     Violations,
     access::{Method, Table},
-    descriptor_pool, fault, wire,
+    descriptor_pool, fault,
 };
-use barid_transcode::{Info, Match, RouteError, Transcoder};
+use barid_transcode::{Answer, Info, RouteError, Transcoder};
 use bytes::Bytes;
-use futures::StreamExt;
 use http::{
-    HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode,
-    header::{ALLOW, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE},
+    HeaderValue, Request, Response, StatusCode,
+    header::{ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS},
 };
 use http_body_util::{BodyExt, LengthLimitError, Limited};
-use prost::Message;
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
-use crate::{access::authorise, grpc::after, state::State, subscribe::subscribe};
+use crate::{sse, state::State};
 
 /// The REST surface.
 pub(crate) struct Routes {
@@ -82,56 +74,13 @@ async fn call(state: &State, from: IpAddr, request: Request<Body>) -> Result<Res
         violations.check().err().unwrap_or_else(|| Status::invalid_argument("the request is malformed"))
     })?;
     if method.descriptor.is_server_streaming() {
-        return follow(state, &route, method, parts.headers, from, request).await;
+        return sse::answer(state, &route, method, parts.headers, from, request).await;
     }
     let answer = state.calls.unary(method, &parts.headers, from, request).await?;
-    let json = route.response(&answer).map_err(|error| Status::internal(error.to_string()))?;
-    Ok(json_response(route.success_status(), json))
-}
-
-/// Server-sent events: the id of each is where a stream resumes.
-async fn follow(
-    state: &State,
-    route: &Match<'_>,
-    method: &Method,
-    headers: HeaderMap,
-    from: IpAddr,
-    request: Bytes,
-) -> Result<Response<Body>, Status> {
-    let holder = state.calls.authenticate(&headers, from).await?;
-    let principal = authorise(&state.calls.directory, method, &holder, &request).await?;
-    let request = with_last_event_id(method, &headers, request)?;
-    let calls = &state.calls;
-    let events =
-        subscribe(calls.channel(), calls.auth.clone(), headers, &state.hub, principal, after(request)?, state.shutdown.clone()).await?;
-    let (routes, path) = (state.routes.clone(), parts_of(route));
-    let events = events.map(move |event| {
-        Ok::<_, Infallible>(match event {
-            Ok(event) => {
-                let found = routes.transcoder.find(&path.0, &path.1).ok();
-                let json = found.and_then(|route| route.response(&event.encode_to_vec()).ok()).unwrap_or_default();
-                let name = format!("{}.{}", event.entity, event.kind);
-                SseEvent::default().id(event.id).event(name).data(String::from_utf8_lossy(&json))
-            }
-            Err(status) => SseEvent::default().event("error").data(error_json(&routes, &status)),
-        })
-    });
-    Ok(Sse::new(events).keep_alive(KeepAlive::new().interval(Duration::from_secs(15))).into_response())
-}
-
-/// What finds the same route again, for as long as a stream lives.
-fn parts_of(route: &Match<'_>) -> (http::Method, String) {
-    (http::Method::GET, route.template().to_owned())
-}
-
-/// The request with `Last-Event-ID`, which browsers send when they reconnect: it is newer than what the address says.
-fn with_last_event_id(method: &Method, headers: &HeaderMap, request: Bytes) -> Result<Bytes, Status> {
-    let Some(value) = headers.get("last-event-id") else { return Ok(request) };
-    let Some(field) = method.descriptor.input().get_field_by_name("after") else { return Ok(request) };
-    let id = value.to_str().map_err(|_| Violations::one("Last-Event-ID", "invalid_id", "is no event id"))?;
-    let mut extended = request.to_vec();
-    wire::put_bytes(field.number(), id.as_bytes(), &mut extended);
-    Ok(extended.into())
+    Ok(match route.answer(&answer).map_err(|error| Status::internal(error.to_string()))? {
+        Answer::Json(json) => json_response(route.success_status(), json),
+        Answer::Raw { content_type, data } => raw_response(route.success_status(), content_type, data),
+    })
 }
 
 async fn read(body: Body, limit: usize) -> Result<Bytes, Status> {
@@ -166,7 +115,7 @@ pub(crate) fn failure(routes: &Routes, status: &Status) -> Response<Body> {
     response
 }
 
-fn error_json(routes: &Routes, status: &Status) -> String {
+pub(crate) fn error_json(routes: &Routes, status: &Status) -> String {
     routes.transcoder.status_json(status.code().into(), status.message(), status.details()).to_string()
 }
 
@@ -175,6 +124,18 @@ pub(crate) fn json_response(status: StatusCode, json: impl Into<Body>) -> Respon
     let mut response = Response::new(json.into());
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json; charset=utf-8"));
-    response.headers_mut().insert(HeaderName::from_static("x-content-type-options"), HeaderValue::from_static("nosniff"));
+    response.headers_mut().insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    response
+}
+
+/// An answer that is not JSON. It may be a secret, and whoever made it may have chosen its type: it is not kept, and nothing in it runs.
+fn raw_response(status: StatusCode, content_type: HeaderValue, data: Bytes) -> Response<Body> {
+    let mut response = Response::new(Body::from(data));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, content_type);
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static("sandbox; default-src 'none'"));
     response
 }

@@ -14,16 +14,19 @@ mod lanes;
 mod reason;
 mod state;
 mod store;
+mod target;
+mod wire_id;
 
 use std::{sync::Arc, time::Duration};
 
 use barid_bus::{Bus, Relay, RelayConfig, Server, Service};
-use barid_db::{Db, Outbox, TenantKeys};
+use barid_db::{Db, TenantKeys};
 use barid_domain::{Clock, Minter};
 use barid_proto::{
     Guard,
     queue::v1::{
-        contact_service_server::ContactServiceServer, event_service_server::EventServiceServer, ledger_service_server::LedgerServiceServer,
+        contact_service_server::ContactServiceServer, event_service_server::EventServiceServer,
+        inbound_service_server::InboundServiceServer, ledger_service_server::LedgerServiceServer,
         message_service_server::MessageServiceServer, queue_service_server::QueueServiceServer,
     },
 };
@@ -99,7 +102,7 @@ impl App {
         let directory = clients::Directory::new(&bus);
         let (committer, commits) = store::Committer::new(store.clone());
         let committing = tokio::spawn(commits);
-        let relay = Relay::new(bus.clone(), Outbox::new(db.engine, store::EVENTS), told, clock, RelayConfig::default());
+        let relay = Relay::new(bus.clone(), store::Told::new(db.engine), told, clock, RelayConfig::default());
         jobs.spawn("relay", relay.run(jobs.shutdown()));
         jobs.spawn("directory", directory.clone().follow(bus.clone(), jobs.shutdown()));
         jobs.spawn("sessions", barid_bus::consume(bus.clone(), consumers::Sessions(store.clone()), jobs.shutdown()));
@@ -113,6 +116,7 @@ impl App {
             .add(QueueServiceServer::new(state.clone()))
             .add(ContactServiceServer::new(state.clone()))
             .add(EventServiceServer::new(state.clone()))
+            .add(InboundServiceServer::new(state.clone()))
             .add(LedgerServiceServer::new(state));
         server.run(shutdown, || health.serving()).await?;
         health.draining();

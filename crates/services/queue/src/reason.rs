@@ -13,6 +13,7 @@ pub(crate) fn sentence(code: &str) -> &'static str {
         "expired" => "It could not be sent before its expiry.",
         "outcome_unknown" => "It was written to WhatsApp, and no answer came in time; it may have arrived. It is not sent twice by itself.",
         "owner_lost" => "The replica that was sending it went away before it told the outcome.",
+        "target_not_sent" => "The message it reacts to was never sent.",
         "content_unreadable" => "Its stored content cannot be read; see the service's log.",
         "rate_limited" => "WhatsApp asked to send more slowly.",
         "pair_rate_limited" => "Too many messages went to this customer in a short time.",

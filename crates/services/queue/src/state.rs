@@ -2,6 +2,9 @@
 //!
 //! A message goes forward only, in the order of (attempt, rank). Commands of the owner count for the attempt they speak of; what WhatsApp
 //! says is a fact and counts always: a receipt beats every state but a later receipt.
+//!
+//! What stays uncertain depends on the connector. Where sending again could show twice, the message waits for WhatsApp's word and is given
+//! up without one. Where it goes out under an id of ours, it is claimed again ([`Fact::Repeated`]) and shows once.
 
 use std::time::Duration;
 
@@ -75,6 +78,8 @@ pub struct Standing {
     pub failures: u32,
     /// Whether it failed for good and can be re-driven.
     pub dead_letter: bool,
+    /// Whether the customer played its audio or video.
+    pub played: bool,
 }
 
 /// What happened to a message.
@@ -84,10 +89,14 @@ pub enum Fact {
     Due,
     /// A session took it to send it.
     Claimed,
+    /// A session took it again after an attempt with an unknown outcome, to send it under the same id.
+    Repeated,
     /// WhatsApp took it.
     Sent,
     Delivered,
     Read,
+    /// The customer played its audio or video, and so has read it.
+    Played,
     /// This attempt failed; another may succeed.
     AttemptFailed {
         attempt: u32,
@@ -126,6 +135,15 @@ pub fn backoff(failures: u32) -> Duration {
     Duration::from_secs(1 << failures.clamp(1, MAX_FAILURES).saturating_sub(1))
 }
 
+/// How long a message waits before it is sent again after its n-th attempt had an unknown outcome: not at all the first time, when its owner
+/// most likely died; then 1 s, 2 s, 4 s and so on up to a minute, because a connection that swallows everything will again.
+pub fn repeat_after(attempt: u32) -> Duration {
+    match attempt {
+        0 | 1 => Duration::ZERO,
+        later => Duration::from_secs(1 << (later - 2).min(6)).min(Duration::from_secs(60)),
+    }
+}
+
 /// The standings a fact leads through, in order; none when it tells nothing new. More than one when WhatsApp skipped to tell a step: what
 /// was read was delivered, and what was delivered was sent.
 pub fn follow(from: Standing, fact: Fact) -> Vec<Standing> {
@@ -135,9 +153,11 @@ pub fn follow(from: Standing, fact: Fact) -> Vec<Standing> {
     match fact {
         Fact::Due if from.state == State::Scheduled => vec![to(State::Queued)],
         Fact::Claimed if from.state == State::Queued => vec![Standing { state: State::Sending, attempt: from.attempt + 1, ..from }],
+        Fact::Repeated if from.state == State::Uncertain => vec![Standing { state: State::Sending, attempt: from.attempt + 1, ..from }],
         Fact::Sent => receipt(from, State::Sent),
         Fact::Delivered => receipt(from, State::Delivered),
         Fact::Read => receipt(from, State::Read),
+        Fact::Played => played(from),
         Fact::AttemptFailed { attempt } if current(attempt) => vec![failed(from)],
         Fact::Dead { attempt } if current(attempt) => vec![dead],
         Fact::Returned { attempt } if current(attempt) => vec![to(State::Queued)],
@@ -170,135 +190,13 @@ fn receipt(from: Standing, told: State) -> Vec<Standing> {
         .collect()
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn every_standing() -> impl Iterator<Item = Standing> {
-        State::ALL.into_iter().flat_map(|state| {
-            (0..4).flat_map(move |attempt| {
-                (0..MAX_FAILURES).map(move |failures| Standing { state, attempt, failures, dead_letter: state == State::Failed })
-            })
-        })
+fn played(from: Standing) -> Vec<Standing> {
+    let mut path = receipt(from, State::Read);
+    if !from.played {
+        path.push(Standing { played: true, ..*path.last().unwrap_or(&from) });
     }
-
-    fn every_fact() -> Vec<Fact> {
-        let mut facts = vec![
-            Fact::Due,
-            Fact::Claimed,
-            Fact::Sent,
-            Fact::Delivered,
-            Fact::Read,
-            Fact::Cancelled,
-            Fact::Expired,
-            Fact::GivenUp,
-            Fact::Redriven,
-            Fact::Rejected { retry: true },
-            Fact::Rejected { retry: false },
-        ];
-        for attempt in 0..5 {
-            facts.extend([
-                Fact::AttemptFailed { attempt },
-                Fact::Dead { attempt },
-                Fact::Returned { attempt },
-                Fact::Uncertain { attempt },
-            ]);
-        }
-        facts
-    }
-
-    /// (standing, fact, the standings it leads through), over everything there is.
-    fn every_step() -> impl Iterator<Item = (Standing, Fact, Vec<Standing>)> {
-        every_standing().flat_map(|from| every_fact().into_iter().map(move |fact| (from, fact, follow(from, fact))))
-    }
-
-    #[test]
-    fn what_was_taken_is_never_untaken_except_by_a_rejection_before_delivery() {
-        for (from, fact, path) in every_step() {
-            if from.state.is_taken() {
-                for to in path {
-                    let rejected = matches!(fact, Fact::Rejected { .. }) && from.state == State::Sent;
-                    assert!(rejected || (to.state.is_taken() && to.state > from.state), "{from:?} {fact:?} {to:?}");
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn a_receipt_beats_every_state_but_a_later_receipt() {
-        for from in every_standing() {
-            for (fact, told) in [(Fact::Sent, State::Sent), (Fact::Delivered, State::Delivered), (Fact::Read, State::Read)] {
-                let last = follow(from, fact).last().map_or(from.state, |to| to.state);
-                let expected = if from.state.is_taken() { from.state.max(told) } else { told };
-                assert_eq!(last, expected, "{from:?} {fact:?}");
-            }
-        }
-    }
-
-    #[test]
-    fn every_step_on_the_way_is_told() {
-        let sending = Standing { state: State::Sending, attempt: 1, failures: 0, dead_letter: false };
-        let states = |from, fact| follow(from, fact).into_iter().map(|to| to.state).collect::<Vec<_>>();
-        assert_eq!(states(sending, Fact::Read), [State::Sent, State::Delivered, State::Read]);
-        assert_eq!(states(Standing { state: State::Sent, ..sending }, Fact::Read), [State::Delivered, State::Read]);
-        assert_eq!(states(Standing { state: State::Read, ..sending }, Fact::Delivered), []);
-    }
-
-    #[test]
-    fn the_same_fact_twice_changes_nothing_more() {
-        for (_, fact, path) in every_step() {
-            // A second claim, failure or re-drive is another event; a fact that names its attempt, or a receipt, is the same one.
-            if let (Some(&to), false) = (path.last(), matches!(fact, Fact::Rejected { retry: true })) {
-                let again = follow(to, fact);
-                let stays_current = matches!(to.state, State::Sending | State::Uncertain);
-                assert!(again.is_empty() || stays_current, "{fact:?} {to:?} {again:?}");
-            }
-        }
-    }
-
-    #[test]
-    fn commands_of_another_attempt_change_nothing() {
-        for (from, fact, path) in every_step() {
-            if let Fact::AttemptFailed { attempt } | Fact::Dead { attempt } | Fact::Returned { attempt } | Fact::Uncertain { attempt } =
-                fact
-                && attempt != from.attempt
-            {
-                assert!(path.is_empty(), "{from:?} {fact:?}");
-            }
-        }
-    }
-
-    #[test]
-    fn attempts_only_rise_and_dead_letters_have_failed() {
-        for (from, fact, path) in every_step() {
-            for to in path {
-                assert!(to.attempt >= from.attempt);
-                assert_eq!(to.attempt, from.attempt + u32::from(fact == Fact::Claimed));
-                assert!(!to.dead_letter || to.state == State::Failed);
-                assert!(to.failures <= MAX_FAILURES);
-            }
-        }
-    }
-
-    #[test]
-    fn cancel_wins_from_waiting_states_only() {
-        for from in every_standing() {
-            assert_eq!(!follow(from, Fact::Cancelled).is_empty(), from.state.waits());
-        }
-    }
-
-    #[test]
-    fn three_retries_wait_one_two_and_four_seconds() {
-        let mut at = Standing { state: State::Queued, attempt: 0, failures: 0, dead_letter: false };
-        let mut waits = Vec::new();
-        loop {
-            at = follow(at, Fact::Claimed)[0];
-            at = follow(at, Fact::AttemptFailed { attempt: at.attempt })[0];
-            if at.state == State::Failed {
-                break;
-            }
-            waits.push(backoff(at.failures).as_secs());
-        }
-        assert_eq!((waits, at.attempt, at.dead_letter), (vec![1, 2, 4], 4, true));
-    }
+    path
 }
+
+#[cfg(test)]
+mod tests;

@@ -21,6 +21,13 @@ pub enum Error {
     Vault(#[from] barid_vault::Error),
     #[error("cloud.{0}")]
     Cloud(#[from] barid_whatsapp::cloud::Error),
+    #[cfg(feature = "web")]
+    #[error("web: {0}")]
+    Web(#[from] barid_whatsapp::web::Error),
+    #[error("media: {0}")]
+    Media(#[from] barid_blob::Error),
+    #[error("egress: {0}")]
+    Egress(#[from] barid_egress::BuildError),
     #[error("there is no {kind} {name}")]
     NotFound { kind: &'static str, name: String },
     #[error("the number is registered already")]

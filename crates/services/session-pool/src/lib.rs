@@ -3,110 +3,54 @@
 //! At any moment one replica owns a session, proven by an epoch that the ledger knows before the first message goes. `ownership` says when a
 //! replica may send, [`choice`] which sessions come first, and the pump does it.
 
+#![cfg_attr(not(feature = "web"), allow(dead_code, unused_imports, reason = "much of it serves connections, which only a build with `web` has"))]
+
 mod api;
-mod breaker;
+pub mod balance;
+pub mod breaker;
 pub mod choice;
 mod clients;
+mod config;
 mod error;
 mod jobs;
+mod link;
+pub mod logins;
 mod ownership;
-mod pace;
+pub mod pace;
+mod picture;
 mod pump;
 mod registration;
 mod replica;
 mod share;
+mod signals;
 mod store;
 mod verdict;
+#[cfg(feature = "web")]
+mod web;
 mod webhook;
 mod wire;
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use barid_bus::{Bus, Relay, RelayConfig, Server, Service};
 use barid_db::{Db, Outbox, TenantKeys};
 use barid_domain::Clock;
 use barid_proto::{
     Guard,
-    session_pool::v1::{pool_service_server::PoolServiceServer, session_service_server::SessionServiceServer},
+    session_pool::v1::{
+        pairing_service_server::PairingServiceServer, pool_service_server::PoolServiceServer,
+        pool_status_service_server::PoolStatusServiceServer, session_service_server::SessionServiceServer,
+    },
 };
-use barid_runtime::{Health, HealthConfig, Jobs, TelemetryConfig, config::Validate};
+use barid_runtime::{Health, Jobs};
 use barid_vault::{MasterKey, Vault};
 use barid_whatsapp::cloud::{Client, Settings};
-use serde::{Deserialize, Serialize};
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+pub use config::{CloudConfig, Config, DEFAULTS, PacingConfig, PoolConfig, WebConfig};
 pub use error::Error;
-
-/// The defaults, with their explanations.
-pub const DEFAULTS: &str = include_str!("../config.default.toml");
-
-#[derive(Clone, Debug, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-pub struct Config {
-    pub cloud: CloudConfig,
-    pub pool: PoolConfig,
-    pub health: HealthConfig,
-    pub telemetry: TelemetryConfig,
-    pub nats: barid_bus::Config,
-    pub database: barid_db::Config,
-    pub vault: barid_vault::Config,
-}
-
-/// Where Meta's Cloud API is.
-#[derive(Clone, Debug, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-pub struct CloudConfig {
-    pub base_url: String,
-    pub version: String,
-    #[serde(with = "humantime_serde")]
-    pub connect_timeout: Duration,
-    #[serde(with = "humantime_serde")]
-    pub request_timeout: Duration,
-}
-
-/// How much a replica takes on.
-#[derive(Clone, Debug, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-pub struct PoolConfig {
-    #[serde(with = "humantime_serde")]
-    pub heartbeat_ttl: Duration,
-    #[serde(with = "humantime_serde")]
-    pub tick: Duration,
-    pub slots: usize,
-    pub max_in_flight: u32,
-    pub max_in_flight_per_session: u32,
-}
-
-impl Validate for Config {
-    fn problems(&self) -> Vec<String> {
-        let mut problems = Vec::new();
-        let mut check = |right: bool, problem: &str| {
-            if !right {
-                problems.push(problem.to_owned());
-            }
-        };
-        let (cloud, pool) = (&self.cloud, &self.pool);
-        let is_address = cloud.base_url.starts_with("http://") || cloud.base_url.starts_with("https://");
-        check(is_address, "cloud.base_url: is no http or https address");
-        check(!cloud.version.is_empty(), "cloud.version: is empty; give one such as v23.0");
-        check(!cloud.connect_timeout.is_zero(), "cloud.connect_timeout: is zero");
-        check(cloud.request_timeout >= cloud.connect_timeout, "cloud.request_timeout: is shorter than connect_timeout");
-        check(pool.heartbeat_ttl >= Duration::from_millis(300), "pool.heartbeat_ttl: is shorter than 300ms");
-        check(
-            pool.heartbeat_ttl <= Duration::from_secs(60),
-            "pool.heartbeat_ttl: is longer than a minute; sessions would wait for so long",
-        );
-        check(pool.tick >= Duration::from_millis(10), "pool.tick: is shorter than 10ms");
-        check(pool.tick <= Duration::from_secs(60), "pool.tick: is longer than a minute");
-        check(pool.slots >= 1, "pool.slots: give at least 1");
-        check((1..=4096).contains(&pool.max_in_flight), "pool.max_in_flight: give 1 to 4096");
-        let per_session = (1..=pool.max_in_flight).contains(&pool.max_in_flight_per_session);
-        check(per_session, "pool.max_in_flight_per_session: give at least 1 and at most max_in_flight");
-        problems
-    }
-}
 
 /// The service with everything it needs.
 pub struct App {
@@ -116,6 +60,7 @@ pub struct App {
     clock: Arc<dyn Clock>,
     store: store::Store,
     cloud: Client,
+    blobs: barid_blob::Store,
     told: Arc<Notify>,
 }
 
@@ -133,13 +78,14 @@ impl App {
         let db = Db::connect(&config.database).await?;
         let vault = Vault::new(master, TenantKeys::new(db.engine.clone(), "session_pool"));
         let told = Arc::new(Notify::new());
+        let blobs = barid_blob::Store::open(&config.media, vault.clone())?;
         let store = store::Store::new(db.clone(), vault, clock.clone(), bus.clone(), told.clone());
-        Ok(Self { config: config.clone(), bus, db, clock, store, cloud, told })
+        Ok(Self { config: config.clone(), bus, db, clock, store, cloud, blobs, told })
     }
 
     /// Serves until `shutdown`, then finishes what it has.
     pub async fn run(self, health: Health, shutdown: CancellationToken) -> Result<(), Error> {
-        let Self { config, bus, db, clock, store, cloud, told } = self;
+        let Self { config, bus, db, clock, store, cloud, blobs, told } = self;
         let lease = ownership::Lease::new(Arc::new(ownership::Boottime), config.pool.heartbeat_ttl);
         let (connected, database, beating) = (bus.clone(), db.clone(), lease.clone());
         health.check("nats", move || std::future::ready(connected.is_connected()));
@@ -152,13 +98,40 @@ impl App {
         let jobs = Jobs::new(shutdown.clone());
         let directory = clients::Directory::new(&bus);
         let arrived = Arc::new(Notify::new());
-        // A request of an owner that died may still be under way for as long as it may take.
-        let patience = config.pool.heartbeat_ttl + config.cloud.request_timeout;
+        let patience = store::Patience {
+            // A request of an owner that died may still be under way for as long as it may take.
+            cloud: config.pool.heartbeat_ttl + config.cloud.request_timeout,
+            web: config.pool.heartbeat_ttl,
+        };
         let replica = Uuid::new_v4();
         tracing::info!(%replica, "a replica begins");
         let (alive, known) = watch::channel(Vec::new());
-        let heart = replica::Heart { store: store.clone(), replica, ttl: config.pool.heartbeat_ttl, lease: lease.clone(), alive };
+        let (status, told_status) = watch::channel(Vec::new());
+        let heart = replica::Heart {
+            store: store.clone(),
+            replica,
+            ttl: config.pool.heartbeat_ttl,
+            lease: lease.clone(),
+            alive,
+            status: told_status,
+        };
         heart.beat().await?;
+        let ledger = clients::Ledger::new(bus.channel());
+        let (signals, signalling) = signals::Signals::listen(&bus, jobs.shutdown()).await?;
+        jobs.spawn("signals", signalling);
+        let news = pump::news(&config.pool);
+        let house = House {
+            replica,
+            store: store.clone(),
+            blobs: blobs.clone(),
+            ledger: ledger.clone(),
+            lease: lease.clone(),
+            clock: clock.clone(),
+            arrived: arrived.clone(),
+            news: news.0.clone(),
+            patience,
+        };
+        let (dialer, pairer) = devices(&config, house, &jobs)?;
         let parts = pump::Parts {
             replica,
             store: store.clone(),
@@ -167,8 +140,12 @@ impl App {
             clock: clock.clone(),
             lease,
             alive: known,
-            cloud,
-            config: config.pool,
+            cloud: cloud.clone(),
+            dialer,
+            news,
+            status,
+            config: config.pool.clone(),
+            pacing: config.pacing.clone(),
             patience,
         };
         let (pump, reporting) = pump::Pump::new(parts).await?;
@@ -177,11 +154,14 @@ impl App {
         jobs.spawn("tenant changes", directory.clone().follow(&bus, jobs.shutdown()).await?);
         jobs.spawn("reports", reporting);
         jobs.spawn("pump", replica::live(heart, pump, bus.clone(), jobs.shutdown()));
-        jobs::start(&jobs, &store, clients::Ledger::new(bus.channel()), clock, arrived.clone(), patience);
+        jobs::start(&jobs, &store, ledger, clock.clone(), arrived.clone(), patience.cloud);
 
-        let state = api::State { store, directory, arrived };
+        let ttl = config.pool.heartbeat_ttl;
+        let state = api::State { store, directory, arrived, signals, pairer, blobs, clock, cloud, media_limit: config.web.media_limit, ttl };
         let server = Server::new(bus.clone(), Arc::new(Guard::new()))
             .add(SessionServiceServer::new(state.clone()))
+            .add(PairingServiceServer::new(state.clone()))
+            .add(PoolStatusServiceServer::new(state.clone()))
             .add(PoolServiceServer::new(state));
         server.run(shutdown, || health.serving()).await?;
         health.draining();
@@ -189,4 +169,31 @@ impl App {
         bus.close().await;
         Ok(())
     }
+}
+
+/// What connections need of the rest of the service.
+pub(crate) struct House {
+    replica: Uuid,
+    store: store::Store,
+    blobs: barid_blob::Store,
+    ledger: clients::Ledger,
+    lease: ownership::Lease,
+    clock: Arc<dyn Clock>,
+    arrived: Arc<Notify>,
+    news: tokio::sync::mpsc::Sender<pump::News>,
+    patience: store::Patience,
+}
+
+type Devices = (Option<Arc<dyn link::Dialer>>, Option<Arc<dyn link::Pairer>>);
+
+/// What connects and links devices; nothing in a build without them.
+#[cfg(feature = "web")]
+fn devices(config: &Config, house: House, jobs: &Jobs) -> Result<Devices, Error> {
+    let devices = web::Devices::start(config, house, jobs)?;
+    Ok((Some(devices.clone()), Some(devices)))
+}
+
+#[cfg(not(feature = "web"))]
+fn devices(_: &Config, _: House, _: &Jobs) -> Result<Devices, Error> {
+    Ok((None, None))
 }

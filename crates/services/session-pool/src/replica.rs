@@ -21,13 +21,16 @@ pub(crate) struct Heart {
     pub ttl: Duration,
     pub lease: Lease,
     pub alive: watch::Sender<Vec<Uuid>>,
+    /// How the replica stands, an encoded `Replica`.
+    pub status: watch::Receiver<Vec<u8>>,
 }
 
 impl Heart {
     /// Says once that the replica is alive.
     pub(crate) async fn beat(&self) -> Result<(), Error> {
         let begun = self.lease.now();
-        let alive = self.store.beat(self.replica, self.ttl).await?;
+        let status = self.status.borrow().clone();
+        let alive = self.store.beat(self.replica, self.ttl, status).await?;
         self.lease.renew(begun);
         self.alive.send_replace(alive);
         Ok(())

@@ -1,31 +1,78 @@
 //! From what the ledger hands out to what goes onto the wire. Pure.
 
-use barid_proto::queue::v1::{ClaimedMessage, MediaKind, claimed_message::Form};
-use barid_whatsapp::{Content, Media, Outgoing};
+use barid_proto::queue::v1::{Choice, ChoiceSection, Choices, ClaimedMessage, FreeForm, MediaKind, claimed_message::Form};
+use barid_whatsapp::{Button, Content, Media, Outgoing, Quoted, Row, Section};
 
 /// The message as WhatsApp takes it; `None` when nothing is in it.
 pub(crate) fn outgoing(message: ClaimedMessage) -> Option<Outgoing> {
     let kind = message.media_kind();
-    let filled = |text: String| Some(text).filter(|text| !text.is_empty());
     let media = filled(message.media_url).map(|url| Media { url, filename: filled(message.media_filename) });
-    let content = match (message.form?, media) {
-        (Form::Meta(meta), media) => Content::Template {
-            name: meta.name,
-            language: meta.language,
-            parameters: meta.parameters,
-            header_document: media.filter(|_| meta.document_header),
-        },
-        (Form::Free(free), Some(media)) if kind == MediaKind::Image => Content::Image { media, caption: filled(free.text) },
-        (Form::Free(free), Some(media)) => Content::Document { media, caption: filled(free.text) },
-        (Form::Free(free), None) => Content::Text { body: filled(free.text)? },
+    let quoted = message.reply_to.map(|quoted| Quoted { provider_id: quoted.provider_id, from_me: quoted.from_me, text: quoted.text });
+    let (content, reply_to) = match message.form? {
+        Form::Meta(meta) => {
+            let content = Content::Template {
+                name: meta.name,
+                language: meta.language,
+                parameters: meta.parameters,
+                header_document: media.filter(|_| meta.document_header),
+            };
+            (content, quoted)
+        }
+        Form::Free(free) if free.is_reaction => {
+            let target = quoted?;
+            (Content::Reaction { provider_id: target.provider_id, from_me: target.from_me, emoji: free.reaction }, None)
+        }
+        Form::Free(free) => (content(free, media, kind)?, quoted),
     };
-    Some(Outgoing { message_id: message.message_id, recipient: message.recipient, content })
+    Some(Outgoing { message_id: message.message_id, wire_id: filled(message.wire_id), recipient: message.recipient, content, reply_to })
+}
+
+fn content(free: FreeForm, media: Option<Media>, kind: MediaKind) -> Option<Content> {
+    if let Some(place) = free.location {
+        return Some(Content::Location {
+            latitude: place.latitude,
+            longitude: place.longitude,
+            name: filled(place.name),
+            address: filled(place.address),
+        });
+    }
+    if let Some(card) = free.contact_card {
+        return Some(Content::ContactCard { name: card.name, phones: card.phones });
+    }
+    if let Some(choices) = free.choices {
+        return Some(choice(free.text, choices));
+    }
+    let caption = filled(free.text);
+    Some(match (media, kind) {
+        (None, _) => Content::Text { body: caption? },
+        (Some(media), MediaKind::Image) => Content::Image { media, caption },
+        (Some(media), MediaKind::Video) => Content::Video { media, caption },
+        (Some(media), MediaKind::Audio) => Content::Audio { media, voice: false },
+        (Some(media), MediaKind::Voice) => Content::Audio { media, voice: true },
+        (Some(media), MediaKind::Document | MediaKind::Unspecified) => Content::Document { media, caption },
+    })
+}
+
+fn choice(body: String, choices: Choices) -> Content {
+    let (header, footer) = (filled(choices.header), filled(choices.footer));
+    if choices.sections.is_empty() {
+        let buttons = choices.buttons.into_iter().map(|button| Button { id: button.id, title: button.title }).collect();
+        return Content::Buttons { body, header, footer, buttons };
+    }
+    let row = |row: Choice| Row { id: row.id, title: row.title, description: filled(row.description) };
+    let section = |section: ChoiceSection| Section { title: filled(section.title), rows: section.rows.into_iter().map(row).collect() };
+    let sections = choices.sections.into_iter().map(section).collect();
+    Content::List { body, header, footer, button: choices.list_button, sections }
+}
+
+fn filled(text: String) -> Option<String> {
+    Some(text).filter(|text| !text.is_empty())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use barid_proto::{queue::v1::FreeForm, template::v1::MetaTemplateCall};
+    use barid_proto::template::v1::MetaTemplateCall;
 
     fn claimed(form: Option<Form>, media_url: &str, kind: MediaKind) -> ClaimedMessage {
         ClaimedMessage {
@@ -40,7 +87,7 @@ mod tests {
     }
 
     fn free(text: &str) -> Option<Form> {
-        Some(Form::Free(FreeForm { text: text.into() }))
+        Some(Form::Free(FreeForm { text: text.into(), ..FreeForm::default() }))
     }
 
     fn content(message: ClaimedMessage) -> Option<Content> {

@@ -11,7 +11,7 @@ const fn publishes(service: Service) -> &'static [&'static str] {
     match service {
         Service::Tenant => &["tenant"],
         Service::Template => &["template"],
-        Service::Queue => &["message"],
+        Service::Queue => &["message", "inbound"],
         Service::SessionPool => &["session"],
         Service::Gateway | Service::Analytics | Service::Operator => &[],
     }

@@ -37,6 +37,10 @@ pub enum Applied {
 pub trait Consumer: Send + Sync + 'static {
     /// The entity whose events it reads.
     fn entity(&self) -> &'static str;
+    /// Whether it counts an event of its entity's stream. The stream may hold other entities of the same ledger, which are passed over.
+    fn wants(&self, event: &Event) -> bool {
+        event.entity == self.entity()
+    }
     /// Where it stands; `None` to begin with what happens from now on.
     fn checkpoint(&self) -> impl Future<Output = Result<Option<Checkpoint>, BoxError>> + Send;
     /// Writes events and the new checkpoint in one transaction, if the checkpoint still is `from`.
@@ -126,7 +130,9 @@ async fn run<C: Consumer>(bus: &Bus, consumer: &C, shutdown: &CancellationToken)
             match Event::decode(message.payload.clone()) {
                 Ok(event) if after(event.position.unwrap_or_default(), to.position) => {
                     to.position = event.position.unwrap_or_default();
-                    events.push(event);
+                    if consumer.wants(&event) {
+                        events.push(event);
+                    }
                 }
                 Ok(_) => {}
                 Err(error) => tracing::error!(sequence, %error, "an event does not decode; it is passed over"),

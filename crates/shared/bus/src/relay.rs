@@ -28,7 +28,7 @@ pub const POSITION_HEADER: &str = "Barid-Position";
 
 /// An event table.
 pub trait Outbox: Send + Sync + 'static {
-    /// The entity its events are about.
+    /// The entity its events are about; of several in one ledger, the one that names its stream.
     fn entity(&self) -> &'static str;
     /// The next events after a position, in the order of the ledger, none of which an open transaction could still precede.
     fn read(&self, after: Position, limit: u32) -> impl Future<Output = Result<Vec<Event>, BoxError>> + Send;
@@ -147,14 +147,18 @@ impl<O: Outbox> Relay<O> {
         let entity = self.outbox.entity();
         let config = StreamConfig {
             name: subject::stream(entity),
-            subjects: vec![subject::events_of(entity)],
+            subjects: subject::subjects_of_stream(entity),
             max_age: self.config.retention,
             storage: StorageType::File,
             num_replicas: self.bus.replicas,
             allow_direct: true,
             ..StreamConfig::default()
         };
-        let stream = js.get_or_create_stream(config).await.map_err(|error| Error::Other(error.into()))?;
+        let stream = js.get_or_create_stream(config.clone()).await.map_err(|error| Error::Other(error.into()))?;
+        if stream.cached_info().config.subjects != config.subjects {
+            // Made before another entity came to this ledger.
+            js.update_stream(&config).await.map_err(|error| Error::Other(error.into()))?;
+        }
         let sequence = stream.get_info().await.map_err(|error| Error::Other(error.into()))?.state.last_sequence;
         let known = match stream.get_raw_message(sequence).await {
             Ok(message) => message.headers.get(POSITION_HEADER).and_then(|value| parse_position(value.as_str())),

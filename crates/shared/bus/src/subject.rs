@@ -50,9 +50,26 @@ pub fn events_of_tenant(tenant: TenantId) -> String {
     format!("events.{tenant}.>")
 }
 
-/// The stream that keeps the events of one entity kind. Each has a stream of its own, so that its one publisher can insist on the sequence.
+/// Entities whose events stand in the ledger of another one and are told with it, in one order: who follows a customer's conversation gets
+/// what was sent and what was written as it happened, and one event id is enough to go on from.
+const TOLD_WITH: [(&str, &str); 1] = [("inbound", "message")];
+
+/// The stream that keeps the events of an entity kind. Each ledger has a stream of its own, so that its one publisher can insist on the
+/// sequence.
 pub fn stream(entity: &str) -> String {
-    format!("EVENTS-{entity}")
+    format!("EVENTS-{}", ledger(entity))
+}
+
+/// Every subject of the stream of an entity.
+pub(crate) fn subjects_of_stream(entity: &str) -> Vec<String> {
+    let ledger = ledger(entity);
+    let others = TOLD_WITH.into_iter().filter(|(_, with)| *with == ledger).map(|(entity, _)| entity);
+    std::iter::once(ledger).chain(others).map(events_of).collect()
+}
+
+/// The entity in whose ledger the events of an entity stand.
+fn ledger(entity: &str) -> &str {
+    TOLD_WITH.into_iter().find(|(told, _)| *told == entity).map_or(entity, |(_, with)| with)
 }
 
 /// Where nobody ever listens: the broker answers at once that nobody is there.

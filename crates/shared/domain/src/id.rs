@@ -42,6 +42,7 @@ kinds! {
     Session SessionId "ses" "session"
     Contact ContactId "con" "contact"
     Message MessageId "msg" "message"
+    Inbound InboundId "inb" "inbound message"
     Event EventId "evt" "event"
     Template TemplateId "tpl" "template"
 }

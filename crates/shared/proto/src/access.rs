@@ -5,7 +5,10 @@ use std::collections::HashMap;
 use prost::Message;
 use prost_reflect::{DescriptorPool, DynamicMessage, ExtensionDescriptor, MethodDescriptor};
 
-pub use crate::generated::access::v1::{AccessRule, Framing, Principal, Scope};
+pub use crate::{
+    generated::access::v1::{AccessRule, Framing, Polling, Principal, Scope},
+    polling::{Polled, PollingError},
+};
 
 /// Metadata key under which the gateway hands on the principal.
 pub const PRINCIPAL_KEY: &str = "barid-principal-bin";
@@ -20,6 +23,7 @@ pub struct Method {
     /// Services that may call it on their own behalf.
     pub callers: Vec<String>,
     pub framing: Option<Framing>,
+    pub polling: Option<Polling>,
     /// Number of the request's `tenant_id`.
     pub tenant_field: Option<u32>,
     /// Number of the request's `organisation_id`.
@@ -35,6 +39,7 @@ impl Table {
     pub fn new(pool: &DescriptorPool) -> Self {
         let access = extension(pool, "barid.access.v1.access");
         let framing = extension(pool, "barid.access.v1.framing");
+        let polling = extension(pool, "barid.access.v1.polling");
         let methods = pool.services().flat_map(|service| service.methods().collect::<Vec<_>>()).filter_map(|descriptor| {
             let options = descriptor.options();
             let rule: AccessRule = read(&options, &access)?;
@@ -44,6 +49,7 @@ impl Table {
                 scope: rule.scope(),
                 callers: rule.callers,
                 framing: read(&options, &framing),
+                polling: read(&options, &polling),
                 tenant_field: field("tenant_id"),
                 organisation_field: field("organisation_id"),
                 path: path.clone(),
@@ -60,6 +66,15 @@ impl Table {
 
     pub fn iter(&self) -> impl Iterator<Item = &Method> {
         self.0.values()
+    }
+
+    /// The polled streams by their paths, with everything that their options name.
+    ///
+    /// # Errors
+    /// A mistake in the protos: an option that names what is not there, or that stands at a method that it does not fit.
+    pub fn polled(&self) -> Result<HashMap<String, Polled>, PollingError> {
+        let polled = self.iter().filter_map(|method| method.polling.as_ref().map(|polling| (method, polling)));
+        polled.map(|(method, polling)| Ok((method.path.clone(), Polled::new(self, method, polling)?))).collect()
     }
 }
 

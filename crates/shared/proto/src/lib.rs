@@ -5,6 +5,7 @@ mod guard;
 mod http_body;
 pub mod ids;
 mod limits;
+mod polling;
 pub mod status;
 pub mod wire;
 

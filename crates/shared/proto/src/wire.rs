@@ -44,6 +44,19 @@ pub fn string(message: &Bytes, number: u32) -> Result<String, Error> {
     Ok(found)
 }
 
+/// The last value of a varint field, as protobuf has it; zero when missing.
+pub fn varint(message: &Bytes, number: u32) -> Result<u64, Error> {
+    let mut found = 0;
+    for field in fields(message.clone()) {
+        let mut field = field?;
+        if field.number == number {
+            let (_, kind) = decode_key(&mut field.encoded)?;
+            found = if kind == WireType::Varint { decode_varint(&mut field.encoded)? } else { found };
+        }
+    }
+    Ok(found)
+}
+
 /// Appends a length-delimited field.
 pub fn put_bytes(number: u32, value: &[u8], out: &mut Vec<u8>) {
     prost::encoding::encode_key(number, WireType::LengthDelimited, out);

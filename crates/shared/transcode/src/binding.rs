@@ -5,6 +5,7 @@ use prost_reflect::{FieldDescriptor, Kind, MessageDescriptor, MethodDescriptor};
 
 use crate::BuildError;
 use crate::annotations::{HttpRule, Pattern};
+use crate::http_body;
 use crate::template::{Template, Variable};
 use crate::well_known;
 
@@ -20,6 +21,8 @@ pub(crate) struct Binding {
     pub variables: Vec<BoundVariable>,
     pub body: Body,
     pub response_body: Option<FieldDescriptor>,
+    /// Whether the answer is a google.api.HttpBody, which is told as the bytes that it holds.
+    pub raw: bool,
     pub success_status: StatusCode,
 }
 
@@ -60,6 +63,13 @@ impl Binding {
             "" => None,
             name => Some(field(method, &output, name)?),
         };
+        let raw = match &response_body {
+            Some(field) => !field.is_list() && !field.is_map() && field.kind().as_message().is_some_and(http_body::is),
+            None => http_body::is(&output),
+        };
+        if raw && method.is_server_streaming() {
+            return Err(malformed(text, "streams google.api.HttpBody, which server-sent events cannot tell"));
+        }
         Ok(Self {
             method: method.clone(),
             grpc_path: format!("/{}/{}", method.parent_service().full_name(), method.name()),
@@ -71,6 +81,7 @@ impl Binding {
             variables,
             body,
             response_body,
+            raw,
             success_status,
         })
     }

@@ -90,4 +90,7 @@ pub enum ResponseError {
     /// A value has no JSON form, such as a timestamp in the year 10000.
     #[error("the response cannot be written as JSON: {0}")]
     Write(#[from] serde_json::Error),
+    /// The content type of a google.api.HttpBody is none that a header can carry.
+    #[error("the response has a content type that is no header value")]
+    ContentType,
 }

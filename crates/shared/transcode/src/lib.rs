@@ -39,11 +39,16 @@
 //!   the value, more than 64 levels of nesting, more than 80 messages inside of each other (one object in a
 //!   `google.protobuf.Struct` is three, and decoders of protobuf stop at 100).
 //!
+//! # What an answer is
+//! JSON of the response message, or of its field that `response_body` names. A `google.api.HttpBody` in its place is told as the
+//! bytes that it holds, under its own content type: [`Match::answer`] gives either.
+//!
 //! Requests with map fields encode their entries in no particular order; who compares requests compares messages.
 
 mod annotations;
 mod binding;
 mod error;
+mod http_body;
 mod json;
 mod names;
 mod openapi;
@@ -58,6 +63,7 @@ mod transcoder;
 mod well_known;
 
 pub use error::{BuildError, RequestError, ResponseError, RouteError, Violation};
+pub use http_body::Answer;
 pub use openapi::Info;
 pub use status::http_status;
 pub use transcoder::{Match, Transcoder};

@@ -5,10 +5,12 @@ use std::fmt;
 
 use bytes::Bytes;
 use http::{Method, StatusCode};
+use prost::Message;
 use prost_reflect::{DescriptorPool, DynamicMessage, MethodDescriptor};
 
 use crate::annotations::Annotations;
 use crate::binding::{Binding, Body};
+use crate::http_body::{Answer, HttpBody};
 use crate::json::any::MAX_DEPTH;
 use crate::json::{FieldJson, MessageJson};
 use crate::names::Names;
@@ -151,6 +153,22 @@ impl<'a> Match<'a> {
     /// [`RequestError`] lists everything in body, path and query that does not fit the message.
     pub fn request(&self, query: Option<&str>, body: &[u8]) -> Result<Bytes, RequestError> {
         request::build(self.binding, &self.transcoder.names, self.path, query, body)
+    }
+
+    /// What the call answers with: JSON as [`Match::response`] writes it, or the bytes of a google.api.HttpBody.
+    ///
+    /// # Errors
+    /// [`ResponseError`], when the service sent something else than it should have.
+    pub fn answer(&self, message: &Bytes) -> Result<Answer, ResponseError> {
+        if !self.binding.raw {
+            return Ok(Answer::Json(self.response(message)?));
+        }
+        let Some(field) = &self.binding.response_body else {
+            return HttpBody::decode(message.clone())?.answer();
+        };
+        let message = DynamicMessage::decode(self.binding.output.clone(), message.clone())?;
+        let body = message.get_field(field).as_message().map(DynamicMessage::encode_to_vec).unwrap_or_default();
+        HttpBody::decode(body.as_slice())?.answer()
     }
 
     /// JSON of an encoded response message (of one message when the method streams), or of its field that

@@ -2,10 +2,10 @@
 
 use std::path::PathBuf;
 
-use barid_domain::TenantId;
-use clap::{Parser, Subcommand, ValueEnum};
+use barid_domain::{SessionId, TenantId};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::part::Part;
+use crate::{client::Server, part::Part, version};
 
 /// Barid carries the WhatsApp messages of businesses: a point of sale hands over an invoice, Barid renders it, sends it over the business's
 /// own number, and reports when it was delivered and read.
@@ -13,7 +13,7 @@ use crate::part::Part;
 /// In production each service runs as a process of its own (`barid gateway`, `barid queue`, ...); `barid all` runs them in one. Every service
 /// reads its section of the configuration file, then variables such as BARID_QUEUE__NATS__URL.
 #[derive(Parser)]
-#[command(name = "barid", version, about, long_about)]
+#[command(name = "barid", version, long_version = version::LONG, about, long_about)]
 pub(crate) struct Cli {
     /// Configuration file, with a section for each service
     #[arg(long, short, global = true, env = "BARID_CONFIG", value_name = "FILE")]
@@ -37,6 +37,16 @@ pub(crate) enum Command {
     /// Follow what happens
     #[command(subcommand)]
     Events(Events),
+    /// The WhatsApp numbers of a tenant: pair them, look at them
+    ///
+    /// These commands call a gateway. The key of a tenant or of its organisation comes from the variable BARID_KEY or from --key-file.
+    #[command(subcommand)]
+    Sessions(Sessions),
+    /// The connections to WhatsApp, as the operators of the platform see them
+    ///
+    /// These commands call a gateway. The platform's key comes from the variable BARID_KEY or from --key-file.
+    #[command(subcommand)]
+    Pool(Pool),
     /// Look at the configuration
     #[command(subcommand)]
     Config(Config),
@@ -83,6 +93,78 @@ impl Entity {
             Self::Template => "template",
         }
     }
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Sessions {
+    /// Link a number to Barid: shows the code that its phone scans, until it is linked
+    ///
+    /// On the phone: WhatsApp, Linked devices, Link a device. Exit status is 0 when the number was linked and 1 when it was not; Ctrl-C
+    /// ends the pairing. The code is drawn anew whenever WhatsApp replaces it.
+    Pair(Pair),
+    /// List the numbers of a tenant and how they are
+    List {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        server: Server,
+    },
+    /// Show one number in full
+    Status {
+        /// The session, `ses_...`
+        #[arg(value_name = "SESSION_ID")]
+        id: SessionId,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        server: Server,
+    },
+    /// Unlink a number from its phone and forget its keys. It sends nothing until it is paired again; its messages wait
+    Logout {
+        /// The session, `ses_...`
+        #[arg(value_name = "SESSION_ID")]
+        id: SessionId,
+        /// Do not ask first
+        #[arg(long, short)]
+        yes: bool,
+        #[command(flatten)]
+        server: Server,
+    },
+}
+
+#[derive(Args)]
+pub(crate) struct Pair {
+    /// The session, `ses_...`: `barid sessions list` knows it
+    #[arg(value_name = "SESSION_ID")]
+    pub id: SessionId,
+    /// Show a code to type on the phone (Linked devices, Link with phone number instead) in place of one to scan
+    #[arg(long)]
+    pub by_code: bool,
+    /// Write the code to scan as a picture, too, anew whenever it changes
+    #[arg(long, value_name = "FILE", conflicts_with = "by_code")]
+    pub png: Option<PathBuf>,
+    /// Where the passkey's answer will be written, when the account has one; it is read from standard input without this
+    #[arg(long, value_name = "FILE")]
+    pub passkey_answer: Option<PathBuf>,
+    #[command(flatten)]
+    pub server: Server,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Pool {
+    /// Show the replicas and their slots, who is connected and why, and who waits and for what
+    Status {
+        /// Print JSON, one object a line
+        #[arg(long)]
+        json: bool,
+        /// Show it anew every two seconds, until Ctrl-C
+        #[arg(long, short)]
+        watch: bool,
+        #[command(flatten)]
+        server: Server,
+    },
 }
 
 #[derive(Subcommand)]

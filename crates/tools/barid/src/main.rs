@@ -2,13 +2,18 @@
 
 mod bus;
 mod cli;
+mod client;
 mod config;
 mod database;
 mod deploy;
 mod events;
+mod output;
 mod part;
+mod pool;
 mod serve;
+mod sessions;
 mod vault;
+mod version;
 
 use std::process::ExitCode;
 
@@ -34,6 +39,8 @@ async fn run(Cli { config, command }: Cli) -> anyhow::Result<()> {
         Command::All => serve::all(file).await,
         Command::Migrate { check } => database::migrate(file, check).await,
         Command::Events(command) => events::run(command, file).await,
+        Command::Sessions(command) => sessions::run(command).await,
+        Command::Pool(command) => pool::run(command).await,
         Command::Config(command) => config::run(command, file),
         Command::NatsConfig => bus::print_config(file),
         Command::Vault(command) => vault::run(command),

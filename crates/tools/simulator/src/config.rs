@@ -1,6 +1,6 @@
 //! What can be set about the simulated WhatsApp.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use barid_domain::Secret;
 use serde::{Deserialize, Serialize};
@@ -18,6 +18,8 @@ pub struct Config {
     pub phones: Phones,
     pub webhooks: Webhooks,
     pub meta: Meta,
+    /// The WhatsApp Web protocol; without the feature `web` it says nothing.
+    pub web: Web,
     /// Meta apps by name.
     pub apps: BTreeMap<String, App>,
 }
@@ -75,6 +77,23 @@ pub struct Meta {
     pub late_errors: bool,
     #[serde(with = "humantime_serde")]
     pub template_review: Duration,
+    pub media_bytes: usize,
+}
+
+/// How the WhatsApp Web protocol is served, on `/ws/chat` of the simulator's own address.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Web {
+    /// Address of a second listener with TLS, `host:port`; empty: none.
+    pub listen_tls: String,
+    /// PEM files; empty: a certificate of its own for localhost, made at each start.
+    pub certificate: PathBuf,
+    pub private_key: PathBuf,
+    /// Where accounts, devices, keys, queues and messages survive a restart; empty: nowhere.
+    pub state_dir: PathBuf,
+    /// The host that clients are told to fetch media from, `host:port`; empty: the simulator's own address.
+    pub media_host: String,
+    /// Media kept in all, in bytes.
     pub media_bytes: usize,
 }
 

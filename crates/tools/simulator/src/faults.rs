@@ -30,6 +30,55 @@ pub(crate) enum Kind {
     ReorderWebhooks,
     /// The answer to the send comes late or, with a `status`, that webhook does.
     Delay,
+    /// A message is taken and shown, and never acknowledged.
+    WebNoAck,
+    /// A message is refused with a code, such as 463.
+    WebNack,
+    /// The acknowledgement comes late or, with a `status`, the receipt or inbound message does.
+    WebDelay,
+    /// The receipt or inbound message is lost on its way.
+    WebDrop,
+    /// Stanzas that wait are sent in the opposite order.
+    WebReorder,
+    /// The connection ends without a word.
+    WebClose,
+    /// A frame that no key opens.
+    WebGarbage,
+    /// Another connection took the device's place.
+    WebReplaced,
+    /// The phone has unlinked the device.
+    WebRemoved,
+    /// The stream ends with a code, such as 429, 503 or 515.
+    WebStreamError,
+    /// A login is refused with a temporary ban.
+    WebBan,
+    /// A login is refused with a code.
+    WebRefused,
+}
+
+impl Kind {
+    /// Whether it is of the Web protocol.
+    pub(crate) fn is_web(self) -> bool {
+        self >= Self::WebNoAck
+    }
+
+    /// Whether it ends or disturbs a connection as such.
+    pub(crate) fn of_connections(self) -> bool {
+        self >= Self::WebClose
+    }
+}
+
+/// When a fault of a Web connection strikes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Moment {
+    /// As it is armed, at who is connected then.
+    Now,
+    Login,
+    /// When a message comes, which is then not taken.
+    Message,
+    /// When a message was taken and shown, which is then not acknowledged.
+    Accepted,
 }
 
 /// What a webhook tells, for faults that strike only some of them.
@@ -69,6 +118,8 @@ pub(crate) struct Armed {
     pub(crate) recipient: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) status: Option<Subject>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) at: Option<Moment>,
 }
 
 #[derive(Clone, Debug, Serialize)]
@@ -96,6 +147,12 @@ struct State {
 impl Armed {
     pub(crate) fn delay(&self, otherwise: Duration) -> Duration {
         self.delay_ms.map_or(otherwise, Duration::from_millis)
+    }
+
+    /// When it strikes a connection.
+    pub(crate) fn moment(&self) -> Moment {
+        let refusal = matches!(self.kind, Kind::WebBan | Kind::WebRefused);
+        self.at.unwrap_or(if refusal { Moment::Login } else { Moment::Now })
     }
 
     fn strikes_send(&self, number: &str, recipient: &str) -> bool {
@@ -152,6 +209,58 @@ impl Faults {
             };
             of_webhooks && fault.strikes_webhook(subject, number, recipient)
         })
+    }
+
+    /// What befalls a message of a Web number before it is taken.
+    #[cfg(feature = "web")]
+    pub(crate) fn on_web_message(&self, number: &str, recipient: &str) -> Option<Armed> {
+        self.take(|fault| {
+            let fits = match fault.kind {
+                Kind::WebNoAck | Kind::WebNack => true,
+                Kind::WebDelay => fault.status.is_none_or(|status| status == Subject::Sent),
+                kind => kind.of_connections() && matches!(fault.moment(), Moment::Message | Moment::Accepted),
+            };
+            fits && fault.strikes(number, recipient)
+        })
+    }
+
+    /// What befalls a receipt or an inbound message on its way to a Web number.
+    #[cfg(feature = "web")]
+    pub(crate) fn on_web_news(&self, subject: Subject, number: &str, recipient: &str) -> Option<Armed> {
+        self.take(|fault| {
+            matches!(fault.kind, Kind::WebDrop | Kind::WebDelay) && fault.status == Some(subject) && fault.strikes(number, recipient)
+        })
+    }
+
+    /// What befalls a Web number as it logs in.
+    #[cfg(feature = "web")]
+    pub(crate) fn on_web_login(&self, number: &str) -> Option<Armed> {
+        self.take(|fault| {
+            let of_number = fault.number.as_deref().is_none_or(|only| only == number);
+            fault.kind.of_connections() && fault.moment() == Moment::Login && of_number
+        })
+    }
+
+    /// Whether what waits for a Web number is to be sent in the opposite order.
+    #[cfg(feature = "web")]
+    pub(crate) fn on_web_portion(&self, number: &str) -> bool {
+        let fits = |fault: &Armed| fault.kind == Kind::WebReorder && fault.number.as_deref().is_none_or(|only| only == number);
+        self.take(fits).is_some()
+    }
+
+    /// Remembers a fault that struck as it was armed.
+    pub(crate) fn spent(&self, armed: Armed, fired: u64) -> Fault {
+        let fault = self.arm(armed);
+        let mut state = self.state.lock();
+        *state.fired.entry(fault.armed.kind).or_default() += fired;
+        let kept = state.faults.iter_mut().find(|kept| kept.id == fault.id);
+        let spent = kept.map(|kept| {
+            kept.fired = fired;
+            kept.armed.count = Some(fired);
+            kept.clone()
+        });
+        self.count(&state);
+        spent.unwrap_or(fault)
     }
 
     fn take(&self, strikes: impl Fn(&Armed) -> bool) -> Option<Armed> {

@@ -8,7 +8,7 @@ use crate::{
     directory::Number,
     faults::{Kind, Subject},
     graph,
-    phone::{Failed, Step, Wire},
+    phone::{Failed, Step, Via, Wire},
     webhook::{Error, Item, What},
     world::World,
 };
@@ -17,11 +17,32 @@ use crate::{
 const HELD: Duration = Duration::from_secs(2);
 const DUPLICATE_AFTER: Duration = Duration::from_millis(200);
 
+/// Where a message's steps are told.
+#[derive(Clone)]
+pub(crate) enum Line {
+    /// By webhooks of this number.
+    Cloud(Arc<Number>),
+    /// By receipts to the devices linked to the business's phone.
+    #[cfg(feature = "web")]
+    Web,
+}
+
+/// The line of a message, unless its number is gone.
+pub(crate) fn line(world: &World, wire: &Wire) -> Option<Line> {
+    match wire.via {
+        Via::Cloud => world.directory.number(&wire.phone_number_id).map(Line::Cloud),
+        #[cfg(feature = "web")]
+        Via::Web { .. } => Some(Line::Web),
+        #[cfg(not(feature = "web"))]
+        Via::Web { .. } => None,
+    }
+}
+
 /// Something the timer brings up.
 pub(crate) enum Event {
     Step {
         wire: Arc<Wire>,
-        number: Arc<Number>,
+        line: Line,
         step: Step,
     },
     Fail {
@@ -35,6 +56,9 @@ pub(crate) enum Event {
         id: String,
         number: Arc<Number>,
     },
+    /// Something of the Web protocol that was held back until now.
+    #[cfg(feature = "web")]
+    Later(Box<dyn FnOnce(&World) + Send>),
 }
 
 /// Acts on what the timer brings up until the simulator stops.
@@ -46,10 +70,12 @@ pub(crate) async fn run(world: Arc<World>) {
         };
         for event in due {
             match event {
-                Event::Step { wire, number, step } => advance(&world, wire, number, step),
+                Event::Step { wire, line, step } => advance(&world, wire, line, step),
                 Event::Fail { wire, number, error } => fail(&world, wire, number, error),
                 Event::Tell(item) => route(&world, item),
                 Event::ApproveTemplate { id, number } => approve(&world, &id, number),
+                #[cfg(feature = "web")]
+                Event::Later(act) => act(&world),
             }
         }
         // A large burst must not starve the requests that share the worker thread.
@@ -58,14 +84,14 @@ pub(crate) async fn run(world: Arc<World>) {
 }
 
 /// Schedules a step of a message.
-pub(crate) fn schedule(world: &World, wire: Arc<Wire>, number: Arc<Number>, step: Step) {
+pub(crate) fn schedule(world: &World, wire: Arc<Wire>, line: Line, step: Step) {
     let delays = &world.config.delays;
     let delay = match step {
         Step::Sent => delays.sent,
         Step::Delivered => delays.delivered,
         Step::Read => delays.read,
     };
-    world.timer.after(delay + below(delays.jitter), Event::Step { wire, number, step });
+    world.timer.after(delay + below(delays.jitter), Event::Step { wire, line, step });
 }
 
 /// Schedules the failure of a message that was accepted.
@@ -78,7 +104,7 @@ fn below(limit: Duration) -> Duration {
     if limit.is_zero() { limit } else { rand::random_range(Duration::ZERO..limit) }
 }
 
-fn advance(world: &World, wire: Arc<Wire>, number: Arc<Number>, step: Step) {
+fn advance(world: &World, wire: Arc<Wire>, line: Line, step: Step) {
     let now = world.now();
     let auto_read = world.config.phones.auto_read;
     // A message that the phone no longer keeps goes its way all the same: somebody waits for its webhooks.
@@ -105,29 +131,35 @@ fn advance(world: &World, wire: Arc<Wire>, number: Arc<Number>, step: Step) {
         })
     });
     let Some(Some(next)) = outcome else { return };
-    tell_step(world, &wire, &number, step);
+    tell_step(world, &wire, &line, step);
     if let Some(next) = next {
-        schedule(world, wire, number, next);
+        schedule(world, wire, line, next);
     }
 }
 
-/// Counts a step that was taken and sends its webhook.
-pub(crate) fn tell_step(world: &World, wire: &Arc<Wire>, number: &Arc<Number>, step: Step) {
+/// Counts a step that was taken and tells it to the business.
+pub(crate) fn tell_step(world: &World, wire: &Arc<Wire>, line: &Line, step: Step) {
     let (subject, counter) = match step {
         Step::Sent => (Subject::Sent, &world.stats.sent),
         Step::Delivered => (Subject::Delivered, &world.stats.delivered),
         Step::Read => (Subject::Read, &world.stats.read),
     };
     counter.up();
-    let what = What::Status { wire: Arc::clone(wire), subject, at: world.now(), error: None };
-    tell(world, Item { number: Arc::clone(number), what });
+    match line {
+        Line::Cloud(number) => {
+            let what = What::Status { wire: Arc::clone(wire), subject, at: world.now(), error: None };
+            tell(world, Item { number: Arc::clone(number), what });
+        }
+        #[cfg(feature = "web")]
+        Line::Web => crate::web::told(world, wire, step),
+    }
 }
 
 fn fail(world: &World, wire: Arc<Wire>, number: Arc<Number>, error: Error) {
     let now = world.now();
     world.phones.change(&wire.wa_id, |phone| {
         if let Some(message) = phone.message(wire.sequence) {
-            message.failed = Some(Failed { code: error.code, title: graph::title(error.code), at: now });
+            message.failed = Some(Failed { code: error.code, title: graph::title(error.code).into(), at: now });
         }
     });
     world.stats.failed.up();

@@ -1,19 +1,21 @@
 //! A phone: what it shows, and what it remembers. Pure; the time is passed in.
 
 use std::{
+    borrow::Cow,
     collections::{HashMap, HashSet, VecDeque},
     hash::{DefaultHasher, Hash, Hasher},
     sync::Arc,
 };
 
 use chrono::{DateTime, TimeDelta, Utc};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// How long after the customer's last message free-form messages are allowed.
 pub(crate) const WINDOW_HOURS: i64 = 24;
 
 /// A message as the phone shows it.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(default)]
 pub(crate) struct Shown {
     #[serde(rename = "type")]
     pub(crate) kind: String,
@@ -37,7 +39,8 @@ pub(crate) struct Shown {
     pub(crate) reply_to: Option<String>,
 }
 
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(default)]
 pub(crate) struct Media {
     #[serde(rename = "type")]
     pub(crate) kind: String,
@@ -47,16 +50,31 @@ pub(crate) struct Media {
     pub(crate) id: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) filename: Option<String>,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub(crate) mime: String,
+    /// Of the bytes that the phone fetched and opened.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) sha256: Option<String>,
 }
 
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub(crate) struct TemplateRef {
     pub(crate) name: String,
     pub(crate) language: String,
 }
 
+/// The way by which a message came, and its receipts go back.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Via {
+    #[default]
+    Cloud,
+    /// The Web protocol; `lid`: the phone was addressed by its LID.
+    Web { lid: bool },
+}
+
 /// What webhooks tell of a message; outlives the message on the phone when that is forgotten.
-#[derive(Debug)]
+#[derive(Debug, Deserialize, Serialize)]
 pub(crate) struct Wire {
     pub(crate) wamid: String,
     pub(crate) phone_number_id: String,
@@ -66,6 +84,17 @@ pub(crate) struct Wire {
     pub(crate) opaque: Option<String>,
     /// `service`, `utility`, `marketing` or `authentication`
     pub(crate) category: String,
+    pub(crate) via: Via,
+}
+
+impl Wire {
+    /// By what a second arrival of the same message is known: on Web its id, on Cloud what the business gave it.
+    pub(crate) fn arrival(&self) -> Option<String> {
+        match self.via {
+            Via::Cloud => self.opaque.clone(),
+            Via::Web { .. } => Some(format!("{}/{}", self.phone_number_id, self.wamid)),
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -75,14 +104,14 @@ pub(crate) enum Step {
     Read,
 }
 
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub(crate) struct Failed {
     pub(crate) code: u32,
-    pub(crate) title: &'static str,
+    pub(crate) title: Cow<'static, str>,
     pub(crate) at: DateTime<Utc>,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub(crate) struct Message {
     pub(crate) wire: Arc<Wire>,
     pub(crate) from_phone: bool,
@@ -94,9 +123,30 @@ pub(crate) struct Message {
     pub(crate) failed: Option<Failed>,
     /// The emoji the other side put on it.
     pub(crate) reaction: Option<String>,
+    /// Its sender changed its text later.
+    pub(crate) edited: bool,
+    /// Its sender took it back.
+    pub(crate) deleted: bool,
 }
 
 impl Message {
+    /// A message that the business's side has accepted.
+    pub(crate) fn accepted(wire: Arc<Wire>, shown: Shown, at: DateTime<Utc>) -> Self {
+        Self {
+            wire,
+            from_phone: false,
+            shown,
+            accepted_at: at,
+            sent_at: None,
+            delivered_at: None,
+            read_at: None,
+            failed: None,
+            reaction: None,
+            edited: false,
+            deleted: false,
+        }
+    }
+
     pub(crate) fn state(&self) -> &'static str {
         match self {
             Self { failed: Some(_), .. } => "failed",
@@ -106,6 +156,17 @@ impl Message {
             _ => "accepted",
         }
     }
+}
+
+/// What of a phone is kept beside its messages.
+#[derive(Deserialize, Serialize)]
+pub(crate) struct Settings {
+    name: String,
+    on_whatsapp: bool,
+    auto_read: Option<bool>,
+    offline: bool,
+    last_wrote: HashMap<String, DateTime<Utc>>,
+    next: u64,
 }
 
 #[derive(Debug)]
@@ -142,6 +203,34 @@ impl Phone {
             received: HashMap::new(),
             received_order: VecDeque::new(),
         }
+    }
+
+    pub(crate) fn settings(&self) -> Settings {
+        Settings {
+            name: self.name.clone(),
+            on_whatsapp: self.on_whatsapp,
+            auto_read: self.auto_read,
+            offline: self.offline,
+            last_wrote: self.last_wrote.clone(),
+            next: self.next,
+        }
+    }
+
+    /// Becomes the phone it was, with what is left of its messages.
+    pub(crate) fn restore(&mut self, settings: Settings, messages: Vec<Message>) {
+        self.name = settings.name;
+        self.on_whatsapp = settings.on_whatsapp;
+        self.auto_read = settings.auto_read;
+        self.offline = settings.offline;
+        self.last_wrote = settings.last_wrote;
+        self.next = settings.next;
+        self.truncated = settings.next.saturating_sub(messages.len() as u64);
+        for message in &messages {
+            if let Some(arrival) = message.wire.arrival() {
+                self.count_arrival(&arrival, usize::MAX);
+            }
+        }
+        self.messages = messages.into();
     }
 
     pub(crate) fn window_until(&self, phone_number_id: &str) -> Option<DateTime<Utc>> {
@@ -184,9 +273,9 @@ impl Phone {
         count
     }
 
-    /// How often what `message` carries arrived; 1 for one without `biz_opaque_callback_data`.
+    /// How often what `message` carries arrived; 1 for a Cloud message without `biz_opaque_callback_data`.
     pub(crate) fn arrivals(&self, message: &Message) -> u32 {
-        message.wire.opaque.as_deref().and_then(|opaque| self.received.get(&digest(opaque)).copied()).unwrap_or(1)
+        message.wire.arrival().and_then(|arrival| self.received.get(&digest(&arrival)).copied()).unwrap_or(1)
     }
 
     /// Messages shown beyond the first of their kind, among those kept.
@@ -220,18 +309,9 @@ mod tests {
             sequence,
             opaque: Some(opaque.into()),
             category: "service".into(),
+            via: Via::Cloud,
         };
-        Message {
-            wire: Arc::new(wire),
-            from_phone: false,
-            shown: Shown::default(),
-            accepted_at: DateTime::UNIX_EPOCH,
-            sent_at: None,
-            delivered_at: None,
-            read_at: None,
-            failed: None,
-            reaction: None,
-        }
+        Message::accepted(Arc::new(wire), Shown::default(), DateTime::UNIX_EPOCH)
     }
 
     #[test]

@@ -46,6 +46,7 @@ macro_rules! counters {
 }
 
 counters! {
-    accepted distinct duplicates rejected sent delivered read failed inbound
+    accepted distinct duplicates repeated rejected sent delivered read failed inbound
     webhooks_sent webhooks_failed webhook_items_sent webhook_items_lost webhook_items_unrouted
+    unopened unfetched looked_up
 }

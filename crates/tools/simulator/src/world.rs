@@ -28,6 +28,11 @@ pub(crate) struct World {
     pub(crate) faults: Faults,
     pub(crate) stats: Stats,
     pub(crate) timer: Timer<Event>,
+    #[cfg(feature = "web")]
+    pub(crate) web: crate::web::Web,
+    /// Where media lie, as clients are told: a host with a port.
+    #[cfg(feature = "web")]
+    pub(crate) media_host: String,
     pub(crate) http: reqwest::Client,
     pub(crate) shutdown: CancellationToken,
     pub(crate) tasks: TaskTracker,
@@ -36,7 +41,7 @@ pub(crate) struct World {
 }
 
 impl World {
-    pub(crate) fn new(config: Config, shutdown: CancellationToken) -> Result<Arc<Self>, reqwest::Error> {
+    pub(crate) fn new(config: Config, host: &str, shutdown: CancellationToken) -> Result<Arc<Self>, crate::Error> {
         // Callbacks are this machine's or the developer's own: a proxy of the environment has no part in it.
         let http = reqwest::Client::builder().timeout(config.webhooks.timeout).no_proxy().build()?;
         let world = Arc::new(Self {
@@ -47,6 +52,10 @@ impl World {
             faults: Faults::default(),
             stats: Stats::default(),
             timer: Timer::new(),
+            #[cfg(feature = "web")]
+            web: crate::web::Web::new(&config.web).map_err(|error| crate::Error::Web(error.to_string()))?,
+            #[cfg(feature = "web")]
+            media_host: if config.web.media_host.is_empty() { host.to_owned() } else { config.web.media_host.clone() },
             http,
             shutdown,
             tasks: TaskTracker::new(),
@@ -57,6 +66,23 @@ impl World {
             world.put_app(&name, settings);
         }
         Ok(world)
+    }
+
+    /// Whether there is somebody on WhatsApp at this number: everybody is, unless a phone was told otherwise.
+    #[cfg(feature = "web")]
+    pub(crate) fn on_whatsapp(&self, number: &str) -> bool {
+        self.phones.look(number, |phone| phone.on_whatsapp).unwrap_or(true)
+    }
+
+    /// The name of a business that is on the Web protocol.
+    pub(crate) fn web_account(&self, number: &str) -> Option<String> {
+        #[cfg(feature = "web")]
+        return self.web.account_name(number);
+        #[cfg(not(feature = "web"))]
+        {
+            let _ = number;
+            None
+        }
     }
 
     pub(crate) fn now(&self) -> DateTime<Utc> {

@@ -10,45 +10,78 @@ use bytes::Bytes;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[repr(i16)]
 pub enum Kind {
-    /// The login itself, with its private keys. One cell.
+    /// The login itself, with its private keys. One cell. A session without it is not paired.
     Device = 1,
-    /// A peer device's identity key, and the users of whom Signal state exists.
-    Identity = 2,
+    /// State about the account's own devices, apart so that a login reads it without reading everybody's.
+    Own = 2,
+    PreKey = 3,
+    SignedPreKey = 4,
     /// A Signal session with a peer's device: the ratchet.
-    Session = 3,
-    PreKey = 4,
-    SignedPreKey = 5,
+    Session = 5,
+    /// A peer device's identity key.
+    Identity = 6,
+    /// A user of whom there is a session or an identity. Empty.
+    Known = 7,
     /// A sender key of a group.
-    SenderKey = 6,
-    /// An app-state key.
-    SyncKey = 7,
-    /// An app-state collection's version and hash.
-    SyncVersion = 8,
-    /// What an app-state mutation looked like, needed to undo it in the hash.
-    SyncMac = 9,
-    /// Which phone number belongs to a LID.
-    Lid = 10,
-    /// A user's devices.
-    Devices = 11,
-    /// A trusted-contact token.
-    Token = 12,
-    /// What was sent, kept for retry receipts. Stamped with when it expires.
-    Sent = 13,
-    /// A decrypted inbound message that is not committed yet. Stamped with when it expires.
-    Pending = 14,
-    /// A message's secret, for edits and reactions that refer to it. Stamped with when it expires, 0 never.
-    Secret = 15,
-    /// The base key of a session, to notice a collision. Stamped with when it expires.
-    BaseKey = 16,
+    SenderKey = 8,
     /// Which devices of a group have its sender key.
-    GroupKeys = 17,
+    GroupKeys = 9,
     /// What is known of a group.
-    Group = 18,
-    /// For which users Signal state exists. One cell per user, empty.
-    Known = 19,
+    Group = 10,
+    /// Which LID and which phone number are the same person; a cell for each direction.
+    Lid = 11,
+    /// A user's devices.
+    Devices = 12,
+    /// A trusted-contact token.
+    Token = 13,
+    /// What was sent, for retry receipts.
+    Sent = 14,
+    /// A decrypted inbound message that is not committed yet.
+    Pending = 15,
+    /// A message's secret, for edits and reactions that refer to it.
+    Secret = 16,
+    /// The base key of a session, to notice a collision.
+    BaseKey = 17,
+    /// An app-state key.
+    SyncKey = 18,
+    /// An app-state collection's version and hash.
+    SyncVersion = 19,
+    /// What an app-state mutation looked like, needed to take it out of the hash; one kind per collection, as each is wiped alone.
+    MacCriticalBlock = 20,
+    MacCriticalUnblockLow = 21,
+    MacRegularLow = 22,
+    MacRegularHigh = 23,
+    MacRegular = 24,
 }
 
 impl Kind {
+    pub(super) const ALL: [Self; 24] = [
+        Self::Device,
+        Self::Own,
+        Self::PreKey,
+        Self::SignedPreKey,
+        Self::Session,
+        Self::Identity,
+        Self::Known,
+        Self::SenderKey,
+        Self::GroupKeys,
+        Self::Group,
+        Self::Lid,
+        Self::Devices,
+        Self::Token,
+        Self::Sent,
+        Self::Pending,
+        Self::Secret,
+        Self::BaseKey,
+        Self::SyncKey,
+        Self::SyncVersion,
+        Self::MacCriticalBlock,
+        Self::MacCriticalUnblockLow,
+        Self::MacRegularLow,
+        Self::MacRegularHigh,
+        Self::MacRegular,
+    ];
+
     /// The number under which the kind is stored.
     #[must_use]
     pub const fn number(self) -> i16 {
@@ -62,25 +95,18 @@ pub struct Cell {
     pub kind: Kind,
     /// Unique within the kind. May hold phone numbers.
     pub key: String,
-    /// Seconds since 1970 after which the cell may be swept; 0 for never.
-    pub stamp: i64,
+    /// Seconds since 1970 after which the cell may be deleted; 0 for never. The connector never sweeps: one statement over all sessions does it better.
+    pub expires_at: i64,
     pub value: Bytes,
 }
 
-/// One step of an atomic write. Steps take effect in their order.
+/// One step of an atomic write. Steps take effect in their order; a write never puts or deletes the same cell twice,
+/// and deletes whole kinds first.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Change {
     Put(Cell),
-    Delete {
-        kind: Kind,
-        key: String,
-    },
+    Delete { kind: Kind, key: String },
     DeleteKind(Kind),
-    /// Deletes the cells of this kind whose stamp is not 0 and not after this one.
-    DeleteOlder {
-        kind: Kind,
-        stamp: i64,
-    },
 }
 
 /// Why a store did not answer.
@@ -102,9 +128,9 @@ pub enum CellError {
 pub trait Cells: Send + Sync + 'static {
     /// Everything of these kinds, in one round trip.
     async fn load(&self, kinds: &[Kind]) -> Result<Vec<Cell>, CellError>;
-    /// Those of these cells that exist, in one round trip.
-    async fn get(&self, kind: Kind, keys: &[String]) -> Result<Vec<Cell>, CellError>;
-    /// Writes all or nothing, and returns when it is committed.
+    /// Those of these cells that exist, in any order, in one round trip.
+    async fn get(&self, keys: &[(Kind, String)]) -> Result<Vec<Cell>, CellError>;
+    /// Writes all or nothing, and returns when it is committed. Never called while an earlier write of the same session is under way.
     async fn write(&self, changes: Vec<Change>) -> Result<(), CellError>;
 }
 
@@ -120,7 +146,6 @@ impl std::fmt::Debug for Change {
             Self::Put(cell) => write!(f, "Put({:?}, {} bytes)", cell.kind, cell.value.len()),
             Self::Delete { kind, .. } => write!(f, "Delete({kind:?})"),
             Self::DeleteKind(kind) => write!(f, "DeleteKind({kind:?})"),
-            Self::DeleteOlder { kind, stamp } => write!(f, "DeleteOlder({kind:?}, {stamp})"),
         }
     }
 }

@@ -31,6 +31,8 @@ pub struct Settings {
     pub prekeys: usize,
     /// The largest file that is sent or downloaded, in bytes. Files are held in memory while they are on their way.
     pub media_limit: u64,
+    /// How much memory files of all sessions may take together, in bytes. Others wait.
+    pub media_memory: u64,
     /// Events that may wait in one connection before it stops reading from its socket.
     pub event_queue: usize,
     /// A PEM file with one more root for TLS, for wss to a simulator.
@@ -51,6 +53,7 @@ impl Default for Settings {
             pairing_timeout: Duration::from_secs(170),
             prekeys: 32,
             media_limit: 16 << 20,
+            media_memory: 128 << 20,
             event_queue: 256,
             root_certificate: None,
         }

@@ -30,7 +30,7 @@ async fn every_kind_of_content_arrives() {
     let session = Session { client: whatsapp.client.clone(), number: number() };
     let mut ids = Vec::new();
     for (index, content) in contents.into_iter().enumerate() {
-        let out = Outgoing { message_id: format!("msg_{index}"), recipient: PHONE.into(), content };
+        let out = Outgoing { content, ..text(&format!("msg_{index}"), "") };
         let Sent::Acknowledged { provider_id } = session.send(out).await.unwrap();
         ids.push(provider_id);
     }

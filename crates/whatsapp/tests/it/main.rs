@@ -3,4 +3,5 @@
 mod broken;
 mod cloud;
 mod support;
+mod web;
 mod webhooks;

@@ -39,7 +39,8 @@ pub fn number() -> Number {
 }
 
 pub fn text(message_id: &str, body: &str) -> Outgoing {
-    Outgoing { message_id: message_id.into(), recipient: PHONE.into(), content: Content::Text { body: body.into() } }
+    let content = Content::Text { body: body.into() };
+    Outgoing { message_id: message_id.into(), wire_id: None, recipient: PHONE.into(), content, reply_to: None }
 }
 
 impl WhatsApp {

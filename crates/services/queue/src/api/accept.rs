@@ -10,20 +10,21 @@ use barid_vault::TenantKey;
 use prost::Message;
 use tonic::Status;
 
-use super::State;
+use super::{State, references};
 use crate::{
     clients::{Profile, RenderRequest},
     content::Content,
     draft::{self, Draft, Key},
     lanes::Lane,
-    store::{Accepted, NewMessage, Recipient},
+    store::{Accepted, Found, NewMessage, Recipient},
+    target::Target,
 };
 
-/// Most characters of a text that goes along with a document or an image.
+/// Most characters of a text that goes along with media or choices.
 const LONGEST_CAPTION: usize = 1024;
 
 /// A request on its way, or what became of it.
-type Step<T> = Result<T, Result<Accepted, Status>>;
+pub(super) type Step<T> = Result<T, Result<Accepted, Status>>;
 
 impl State {
     /// Accepts messages of a tenant, each with its own outcome, in order.
@@ -69,17 +70,20 @@ impl State {
         keys: Vec<Option<Key>>,
         mut steps: Vec<Step<Draft>>,
     ) -> Result<Vec<Result<Accepted, Status>>, Status> {
+        let targets = self.find_targets(tenant, &mut steps).await?;
         let sessions = self.choose_sessions(tenant, &mut steps).await;
         let phones = steps.iter().flatten().map(|draft| draft.recipient.clone()).collect();
         let mut recipients = self.store.recipients(tenant, phones).await?.into_iter();
         let recipients: Vec<Option<Recipient>> = steps.iter().map(|step| step.as_ref().ok().and_then(|_| recipients.next())).collect();
+        references::same_customer(&mut steps, &recipients, &targets);
         let renderings = self.render(tenant, &mut steps, &recipients).await;
 
         let vault_key = self.store.vault().tenant(tenant.uuid()).await.map_err(crate::Error::from)?;
         let mut messages = Vec::new();
         for ((((step, key), recipient), rendering), session) in steps.iter_mut().zip(keys).zip(recipients).zip(renderings).zip(sessions) {
             if let (Ok(draft), Some(recipient), Some(session)) = (&*step, recipient, session) {
-                match self.message(tenant, profile, draft, key, recipient, rendering, session, &vault_key) {
+                let target = draft.reference.and_then(|(target, _)| targets.get(&target).map(|found| (target, found)));
+                match self.message(tenant, profile, draft, key, recipient, rendering, session, target, &vault_key) {
                     Ok(message) => messages.push(message),
                     Err(status) => *step = Err(Err(status)),
                 }
@@ -153,6 +157,7 @@ impl State {
         recipient: Recipient,
         rendering: Option<Rendering>,
         session: SessionId,
+        target: Option<(Target, &Found)>,
         vault_key: &TenantKey,
     ) -> Result<NewMessage, Status> {
         let (id, now): (MessageId, _) = (self.store.mint(), self.store.now());
@@ -165,6 +170,13 @@ impl State {
             media_kind: draft.media_kind.into(),
             media_filename: request.media_filename.clone(),
             variables: request.variables.as_ref().map(Message::encode_to_vec).unwrap_or_default(),
+            choices: request.choices.clone(),
+            location: request.location.clone(),
+            contact_card: draft.contact_card.clone(),
+            reaction: request.reaction.as_ref().map(|reaction| reaction.emoji.clone()).unwrap_or_default(),
+            is_reaction: request.reaction.is_some(),
+            target: target.map(|(target, _)| target.to_string()).unwrap_or_default(),
+            target_text: target.map(|(_, found)| found.text.clone()).unwrap_or_default(),
         };
         let (mut version, mut locale) = (0, request.locale.clone());
         if let Some(rendering) = rendering {
@@ -175,13 +187,7 @@ impl State {
             content.meta = rendering.meta.map(|meta| fitting(meta, !content.media_url.is_empty()));
             (version, locale) = (rendering.version, rendering.locale);
         }
-        let length = content.text.chars().count();
-        if !content.media_url.is_empty() && length > LONGEST_CAPTION {
-            let says = format!(
-                "has {length} characters beside media; WhatsApp takes at most {LONGEST_CAPTION}: shorten it, or send it without media"
-            );
-            return Err(Violations::one(if request.template.is_empty() { "text" } else { "template" }, "too_long", says));
-        }
+        fits(&content, if request.template.is_empty() { "text" } else { "template" })?;
         Ok(NewMessage {
             id,
             event: self.store.mint(),
@@ -225,6 +231,27 @@ impl State {
         });
         checked.collect()
     }
+}
+
+/// Whether the text fits beside what goes along with it. `field` is where the text came from.
+fn fits(content: &Content, field: &str) -> Result<(), Status> {
+    let length = content.text.chars().count();
+    let beside = match (content.choices.is_some(), !content.media_url.is_empty()) {
+        (true, true) => {
+            let says = "brings a document along, which cannot stand beside choices; send the two as messages of their own";
+            return Err(Violations::one(field, "ambiguous", says));
+        }
+        (true, false) => "choices",
+        (false, true) => "media",
+        (false, false) => return Ok(()),
+    };
+    if length > LONGEST_CAPTION {
+        let says = format!(
+            "has {length} characters beside {beside}; WhatsApp takes at most {LONGEST_CAPTION}: shorten it, or send it without {beside}"
+        );
+        return Err(Violations::one(field, "too_long", says));
+    }
+    Ok(())
 }
 
 /// Meta's template with its document header only where there is a document.

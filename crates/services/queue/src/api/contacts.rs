@@ -21,7 +21,7 @@ impl ContactService for State {
     async fn upsert_contact(&self, request: Request<UpsertContactRequest>) -> Result<Response<Contact>, Status> {
         let tenant = tenant(&request)?;
         let request = request.into_inner();
-        let phone = self.phone(tenant, &request.phone).await?;
+        let phone = self.phone(tenant, "phone", &request.phone).await?;
         if let Some(wrong) = request.names.keys().find(|language| !is_language(language)) {
             let says = format!("`{wrong}` is no language; give names by codes such as `ar` or `pt-BR`");
             return Err(Violations::one("names", "invalid_language", says));
@@ -32,7 +32,7 @@ impl ContactService for State {
 
     async fn get_contact(&self, request: Request<GetContactRequest>) -> Result<Response<Contact>, Status> {
         let tenant = tenant(&request)?;
-        let phone = self.phone(tenant, &request.get_ref().phone).await?;
+        let phone = self.phone(tenant, "phone", &request.get_ref().phone).await?;
         let contact = self.store.contact(tenant, phone).await?.ok_or_else(|| not_found("contact", &request.get_ref().phone))?;
         Ok(Response::new(to_proto(tenant, contact)))
     }
@@ -51,9 +51,10 @@ impl ContactService for State {
 }
 
 impl State {
-    async fn phone(&self, tenant: TenantId, text: &str) -> Result<Phone, Status> {
+    /// The number that a field of a tenant's call gives.
+    pub(super) async fn phone(&self, tenant: TenantId, field: &str, text: &str) -> Result<Phone, Status> {
         let profile = self.directory.profile(tenant).await?;
-        Phone::parse(text, profile.country).map_err(|error| Violations::one("phone", "invalid_phone_number", error.to_string()))
+        Phone::parse(text, profile.country).map_err(|error| Violations::one(field, "invalid_phone_number", error.to_string()))
     }
 }
 
@@ -62,7 +63,8 @@ fn is_language(text: &str) -> bool {
 }
 
 fn to_proto(tenant: TenantId, row: ContactRow) -> Contact {
-    let phone = row.aliases.iter().find(|(kind, ..)| *kind == AliasKind::Phone).map(|(_, value, _)| value.clone()).unwrap_or_default();
+    // Of several the one learnt last: people change their number and keep their account. Aliases come in the order of learning.
+    let phone = row.aliases.iter().rfind(|(kind, ..)| *kind == AliasKind::Phone).map(|(_, value, _)| value.clone()).unwrap_or_default();
     let aliases = row.aliases.into_iter().map(|(kind, value, at)| Alias { kind: kind.into(), value, learn_time: Some(timestamp(at)) });
     Contact {
         id: row.id.to_string(),

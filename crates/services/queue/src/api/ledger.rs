@@ -1,12 +1,13 @@
 //! `LedgerService`: what the session-pool asks.
 
-use barid_domain::{MessageId, Phone, SessionId};
+use barid_domain::{MessageId, SessionId, TenantId};
 use barid_proto::{
     Violations, ids,
     queue::v1::{
         ClaimRequest, ClaimResponse, ClaimedMessage, FenceRequest, FenceResponse, FreeForm, ListDemandRequest, ListDemandResponse, Outcome,
-        Receipt, ReportInboundRequest, ReportInboundResponse, ReportOutcomesRequest, ReportOutcomesResponse, ReportReceiptsRequest,
-        ReportReceiptsResponse, SessionDemand, SessionEpoch, claimed_message::Form, ledger_service_server::LedgerService, outcome,
+        Quoted, Receipt, ReportAliasesRequest, ReportAliasesResponse, ReportInboundRequest, ReportInboundResponse, ReportOutcomesRequest,
+        ReportOutcomesResponse, ReportReceiptsRequest, ReportReceiptsResponse, SessionDemand, SessionEpoch, claimed_message::Form,
+        ledger_service_server::LedgerService, outcome,
     },
     timestamp,
 };
@@ -17,7 +18,7 @@ use tonic::{Request, Response, Status};
 use super::State;
 use crate::{
     state::Fact,
-    store::{Change, Claimed, Demand, NewInbound, NewOutcome, NewReceipt, ReceiptKind, SessionClaim},
+    store::{Change, Claimed, Demand, Names, NewInbound, NewOutcome, NewReceipt, ReceiptKind, SessionClaim},
 };
 
 #[tonic::async_trait]
@@ -51,7 +52,7 @@ impl LedgerService for State {
         let claim = request.claim_id.parse().map_err(|_| Violations::one("claimId", "invalid_id", "is no UUID"))?;
         let wanted = request.sessions.iter().map(|wish| {
             let session = ids::argument("sessionId", &wish.session_id)?;
-            Ok(SessionClaim { session, epoch: wish.epoch, max: wish.max, windowed: wish.windowed })
+            Ok(SessionClaim { session, epoch: wish.epoch, max: wish.max, windowed: wish.windowed, repeatable: wish.repeatable })
         });
         let wanted: Result<Vec<SessionClaim>, Status> = wanted.collect();
         let (claimed, stale) = self.store.claim(claim, wanted?).await?;
@@ -81,19 +82,45 @@ impl LedgerService for State {
         let mut inbound = Vec::new();
         for message in request.into_inner().inbound {
             let tenant = ids::argument("tenantId", &message.tenant_id)?;
-            let profile = self.directory.profile(tenant).await?;
-            let from = Phone::parse(&message.from, profile.country)
-                .map_err(|error| Violations::one("from", "invalid_phone_number", error.to_string()))?;
+            let from = self.names(tenant, "from", &message.from, &message.lid, &message.business_scoped_id).await?;
             inbound.push(NewInbound {
                 tenant,
                 session: ids::argument("sessionId", &message.session_id)?,
                 from,
-                business_scoped_id: message.business_scoped_id,
                 at: at(message.time.as_ref(), now),
+                provider_id: message.provider_id,
+                context_provider_id: message.context_provider_id,
+                content: message.content.unwrap_or_default(),
             });
         }
         self.store.report_inbound(inbound).await?;
         Ok(Response::new(ReportInboundResponse {}))
+    }
+
+    async fn report_aliases(&self, request: Request<ReportAliasesRequest>) -> Result<Response<ReportAliasesResponse>, Status> {
+        let now = self.store.now();
+        let mut pairs = Vec::new();
+        for pair in request.into_inner().aliases {
+            let tenant = ids::argument("tenantId", &pair.tenant_id)?;
+            let names = self.names(tenant, "phone", &pair.phone, &pair.lid, "").await?;
+            pairs.push((tenant, names, at(pair.time.as_ref(), now)));
+        }
+        for (tenant, names, at) in pairs {
+            self.store.learn(tenant, names, at).await?;
+        }
+        Ok(Response::new(ReportAliasesResponse {}))
+    }
+}
+
+impl State {
+    /// What WhatsApp called a person. At least one of the names must have been told.
+    async fn names(&self, tenant: TenantId, field: &str, phone: &str, lid: &str, business_scoped: &str) -> Result<Names, Status> {
+        let phone = if phone.is_empty() { None } else { Some(self.phone(tenant, field, phone).await?) };
+        let names = Names::new(phone, lid, business_scoped);
+        if names.is_empty() {
+            return Err(Violations::one(field, "required", "is missing, and so are the hidden ids; give one of them"));
+        }
+        Ok(names)
     }
 }
 
@@ -112,8 +139,16 @@ fn to_claimed(claimed: Claimed) -> ClaimedMessage {
     let content = claimed.content;
     let form = match content.meta {
         Some(meta) if claimed.as_template => Form::Meta(meta),
-        _ => Form::Free(FreeForm { text: content.text }),
+        _ => Form::Free(FreeForm {
+            text: content.text,
+            choices: content.choices,
+            location: content.location,
+            contact_card: content.contact_card,
+            reaction: content.reaction,
+            is_reaction: content.is_reaction,
+        }),
     };
+    let reply_to = claimed.quote.map(|quote| Quoted { provider_id: quote.provider_id, from_me: quote.from_me, text: quote.text });
     ClaimedMessage {
         message_id: claimed.message.to_string(),
         tenant_id: claimed.tenant.to_string(),
@@ -125,6 +160,10 @@ fn to_claimed(claimed: Claimed) -> ClaimedMessage {
         media_url: content.media_url,
         media_kind: content.media_kind,
         media_filename: content.media_filename,
+        wire_id: claimed.wire_id.unwrap_or_default(),
+        reply_to,
+        contact_id: claimed.contact.to_string(),
+        known_contact: claimed.known,
     }
 }
 

@@ -1,7 +1,7 @@
 //! `MessageService`.
 
 use barid_bus::tenant;
-use barid_domain::{MessageId, Phone, TenantId};
+use barid_domain::{MessageId, TenantId};
 use barid_proto::{
     Violations, fault, ids,
     queue::v1::{
@@ -116,9 +116,7 @@ impl State {
             filter.session = Some(ids::argument("sessionId", &request.session_id)?);
         }
         if !request.recipient.is_empty() {
-            let profile = self.directory.profile(tenant).await?;
-            let phone = Phone::parse(&request.recipient, profile.country)
-                .map_err(|error| Violations::one("recipient", "invalid_phone_number", error.to_string()))?;
+            let phone = self.phone(tenant, "recipient", &request.recipient).await?;
             let Some(contact) = self.store.contact(tenant, phone).await? else { return Ok(None) };
             filter.contact = Some(contact.id);
         }

@@ -3,9 +3,11 @@
 mod accept;
 mod contacts;
 mod events;
+mod inbound;
 mod ledger;
 mod messages;
 mod overview;
+mod references;
 
 use std::sync::Arc;
 

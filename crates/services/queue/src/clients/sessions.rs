@@ -1,19 +1,22 @@
 //! Sessions, as the session-pool chooses them.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use barid_bus::{Bus, Channel};
 use barid_domain::{SessionId, TenantId};
 use barid_proto::{
     ids,
-    session_pool::v1::{ChooseSessionRequest, pool_service_client::PoolServiceClient},
+    session_pool::v1::{ChooseSessionRequest, FetchMediaRequest, FetchMediaResponse, pool_service_client::PoolServiceClient},
 };
 use moka::future::Cache;
-use tonic::Status;
+use tonic::{Request, Status};
 
 use super::REMEMBER;
 
-/// Asks which session a message shall take.
+/// How long the first part of a file may take, which the session-pool has to bring from WhatsApp as a whole.
+const FETCH: Duration = Duration::from_secs(60);
+
+/// Asks which session a message shall take, and for files that came to sessions.
 #[derive(Clone)]
 pub(crate) struct Sessions {
     client: PoolServiceClient<Channel>,
@@ -33,5 +36,19 @@ impl Sessions {
             ids::resource(&answer.into_inner().session_id)
         };
         self.known.try_get_with((tenant, session), ask).await.map_err(Arc::unwrap_or_clone)
+    }
+
+    /// A part of a file that a customer sent to a session, from `offset` on.
+    pub(crate) async fn fetch(
+        &self,
+        tenant: TenantId,
+        session: SessionId,
+        pointer: Vec<u8>,
+        offset: u64,
+    ) -> Result<FetchMediaResponse, Status> {
+        let (tenant_id, session_id) = (tenant.to_string(), session.to_string());
+        let mut request = Request::new(FetchMediaRequest { tenant_id, session_id, pointer, offset });
+        request.set_timeout(FETCH);
+        Ok(self.client.clone().fetch_media(request).await?.into_inner())
     }
 }

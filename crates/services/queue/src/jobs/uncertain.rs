@@ -1,4 +1,5 @@
-//! Attempts without an outcome become uncertain, and without a word from WhatsApp are given up. They are never sent again by themselves.
+//! Attempts without an outcome become uncertain. Those that went out under an id of ours go out again; the others are given up without a word
+//! from WhatsApp, and never sent again by themselves.
 
 use std::time::Duration;
 

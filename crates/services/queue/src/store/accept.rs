@@ -12,7 +12,7 @@ use chrono::{DateTime, NaiveDate, Utc};
 use sea_orm::{DbErr, Value};
 use uuid::Uuid;
 
-use super::{Change, EVENTS, Recipient, Store, apply, contacts, quota};
+use super::{Change, EVENTS, Recipient, Store, apply, contacts, people, quota};
 use crate::{Error, draft::Key, lanes::Lane, state::Fact, state::State};
 
 /// A message to accept, sealed.
@@ -238,10 +238,14 @@ async fn insert(tx: &Tx, messages: &[&NewMessage]) -> Result<(), DbErr> {
         column(messages, |message| message.expires_at),
         column(messages, |message| first_state(message) as i16),
     ];
-    // One statement: the rows of a message appear in every table or in none, and the values travel once.
-    tx.run(
+    // One statement: the rows of a message appear in every table or in none, and the values travel once. Contacts are held, so that none
+    // ends before its messages can be seen.
+    let ended = tx
+        .rows(
         format!(
-            "WITH new AS (
+            "WITH person AS MATERIALIZED (
+                SELECT id, merged_into FROM queue.contacts WHERE id = ANY($4::uuid[]) ORDER BY id FOR KEY SHARE
+             ), new AS (
                 SELECT * FROM UNNEST($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[], $5::smallint[], $6::text[], $7::int[], $8::text[],
                     $9::text[], $10::text[], $11::int[], $12::bytea[], $13::timestamptz[], $14::timestamptz[], $15::timestamptz[], $16::smallint[])
                 AS n(id, tenant_id, session_id, contact_id, lane, template, template_version, locale, client_reference, supersede_key,
@@ -257,18 +261,37 @@ async fn insert(tx: &Tx, messages: &[&NewMessage]) -> Result<(), DbErr> {
              ), ready AS (
                 INSERT INTO queue.ready (message_id, tenant_id, session_id, contact_id, lane, due_at, expires_at)
                 SELECT id, tenant_id, session_id, contact_id, lane, due_at, expires_at FROM new WHERE state = {queued}
+             ), scheduled AS (
+                INSERT INTO queue.scheduled (message_id, tenant_id, due_at) SELECT id, tenant_id, due_at FROM new WHERE state = {scheduled}
              )
-             INSERT INTO queue.scheduled (message_id, tenant_id, due_at) SELECT id, tenant_id, due_at FROM new WHERE state = {scheduled}",
+             SELECT id FROM person WHERE merged_into IS NOT NULL",
             queued = State::Queued as i16,
             scheduled = State::Scheduled as i16,
         ),
         values,
     )
     .await?;
-    barid_db::append(tx, EVENTS, messages.iter().map(|message| accepted_event(message)).collect()).await
+    let ended = ended.iter().map(|row| row.try_get_by_index(0).map(ContactId::from_uuid)).collect::<Result<Vec<_>, _>>()?;
+    let persons = follow(tx, messages, ended).await?;
+    barid_db::append(tx, EVENTS, messages.iter().map(|message| accepted_event(message, &persons)).collect()).await
 }
 
-fn accepted_event(message: &NewMessage) -> NewEvent {
+/// Gives messages of contacts that ended since they were looked up to those that they turned out to be.
+async fn follow(tx: &Tx, messages: &[&NewMessage], ended: Vec<ContactId>) -> Result<HashMap<ContactId, ContactId>, DbErr> {
+    let mut persons = HashMap::new();
+    for contact in ended {
+        let person = people::hold(tx, contact).await?;
+        let ids: Vec<Uuid> =
+            messages.iter().filter(|message| message.recipient.contact == contact).map(|message| message.id.uuid()).collect();
+        tx.run("UPDATE queue.messages SET contact_id = $1 WHERE id = ANY($2)", [person.uuid().into(), ids.clone().into()]).await?;
+        tx.run("UPDATE queue.ready SET contact_id = $1 WHERE message_id = ANY($2)", [person.uuid().into(), ids.into()]).await?;
+        persons.insert(contact, person);
+    }
+    Ok(persons)
+}
+
+fn accepted_event(message: &NewMessage, persons: &HashMap<ContactId, ContactId>) -> NewEvent {
+    let contact = message.recipient.contact;
     NewEvent {
         id: message.event,
         tenant: message.tenant,
@@ -277,7 +300,7 @@ fn accepted_event(message: &NewMessage) -> NewEvent {
         at: message.created_at,
         payload: Payload::Message(MessagePayload {
             session_id: message.session.to_string(),
-            contact_id: ContactId::to_string(&message.recipient.contact),
+            contact_id: persons.get(&contact).unwrap_or(&contact).to_string(),
             template: message.template.clone(),
             lane: message.lane.name().to_owned(),
             attempt: 0,

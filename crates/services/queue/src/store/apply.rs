@@ -12,7 +12,7 @@ use chrono::{DateTime, Utc};
 use sea_orm::{DbErr, QueryResult};
 use uuid::Uuid;
 
-use super::{EVENTS, Store};
+use super::{EVENTS, Store, waiting};
 use crate::{
     lanes::Lane,
     state::{self, Fact, Standing, State},
@@ -43,21 +43,22 @@ pub(crate) struct Standings {
     pub after: Standing,
 }
 
-struct Row {
+pub(super) struct Row {
     tenant: TenantId,
     session: SessionId,
     contact: ContactId,
     lane: Lane,
     template: String,
     client_reference: String,
-    created_at: DateTime<Utc>,
-    before: Standing,
-    after: Standing,
+    pub created_at: DateTime<Utc>,
+    pub before: Standing,
+    pub after: Standing,
     reason: String,
     sent: Option<DateTime<Utc>>,
     delivered: Option<DateTime<Utc>>,
     read: Option<DateTime<Utc>>,
-    due: Option<DateTime<Utc>>,
+    played: Option<DateTime<Utc>>,
+    pub due: Option<DateTime<Utc>>,
 }
 
 /// Applies changes in their order; gives back the messages that were found. Locks their states in the order of their ids.
@@ -70,16 +71,18 @@ pub(super) async fn apply(store: &Store, tx: &Tx, changes: Vec<Change>) -> Resul
     for mut change in changes {
         let Some(row) = rows.get_mut(&change.message) else { continue };
         // WhatsApp tells whole seconds: a receipt would seem to come before what it is the receipt of.
-        change.at = [row.sent, row.delivered].into_iter().flatten().fold(change.at, DateTime::max);
+        change.at = [row.sent, row.delivered, row.read].into_iter().flatten().fold(change.at, DateTime::max);
         for step in state::follow(row.after, change.fact) {
+            // Being played is no state, and yet something to tell.
+            let kind = if step.state == row.after.state && step.played { "played" } else { step.state.name() };
             take_step(row, step, &change);
-            events.push(event(store, change.message, row, step, &change));
+            events.push(event(store, change.message, row, step, kind, &change));
         }
     }
     let changed: BTreeMap<&MessageId, &Row> = rows.iter().filter(|(_, row)| row.before != row.after).collect();
     if !changed.is_empty() {
         write_states(tx, &changed).await?;
-        write_waiting(tx, &changed).await?;
+        waiting::write(tx, &changed).await?;
         write_dead_letters(tx, &changed, store.now()).await?;
         barid_db::append(tx, EVENTS, events).await?;
     }
@@ -89,6 +92,9 @@ pub(super) async fn apply(store: &Store, tx: &Tx, changes: Vec<Change>) -> Resul
 fn take_step(row: &mut Row, step: Standing, change: &Change) {
     row.after = step;
     row.reason.clone_from(&change.reason);
+    if step.played {
+        row.played = row.played.or(Some(change.at));
+    }
     match step.state {
         State::Sent => row.sent = row.sent.or(Some(change.at)),
         State::Delivered => row.delivered = row.delivered.or(Some(change.at)),
@@ -99,18 +105,26 @@ fn take_step(row: &mut Row, step: Standing, change: &Change) {
             } else {
                 chrono::TimeDelta::zero()
             };
-            row.due = Some(change.not_before.map_or(change.at + backoff, |earliest| earliest.max(change.at + backoff)));
+            row.due = Some(not_before(change, backoff));
+        }
+        // When it may go out again, if it went out under an id of ours.
+        State::Uncertain => {
+            row.due = Some(not_before(change, chrono::TimeDelta::from_std(state::repeat_after(step.attempt)).unwrap_or_default()));
         }
         _ => {}
     }
 }
 
-fn event(store: &Store, message: MessageId, row: &Row, step: Standing, change: &Change) -> NewEvent {
+fn not_before(change: &Change, wait: chrono::TimeDelta) -> DateTime<Utc> {
+    change.not_before.map_or(change.at + wait, |earliest| earliest.max(change.at + wait))
+}
+
+fn event(store: &Store, message: MessageId, row: &Row, step: Standing, kind: &'static str, change: &Change) -> NewEvent {
     NewEvent {
         id: store.mint(),
         tenant: row.tenant,
         entity: message.uuid(),
-        kind: step.state.name(),
+        kind,
         at: change.at,
         payload: Payload::Message(MessagePayload {
             session_id: row.session.to_string(),
@@ -126,7 +140,7 @@ fn event(store: &Store, message: MessageId, row: &Row, step: Standing, change: &
 }
 
 /// The lane of a message: RETRY once an attempt has failed.
-fn lane(row: &Row, standing: Standing) -> Lane {
+pub(super) fn lane(row: &Row, standing: Standing) -> Lane {
     if standing.failures > 0 { Lane::Retry } else { row.lane }
 }
 
@@ -136,7 +150,7 @@ async fn lock(tx: &Tx, mut ids: Vec<Uuid>) -> Result<BTreeMap<MessageId, Row>, D
     let rows = tx
         .rows(
             "SELECT s.message_id, m.tenant_id, m.session_id, m.contact_id, m.lane, m.template, m.client_reference, m.created_at,
-                    s.state, s.attempt, s.failures, s.dead_letter, s.reason, s.sent_at, s.delivered_at, s.read_at
+                    s.state, s.attempt, s.failures, s.dead_letter, s.reason, s.sent_at, s.delivered_at, s.read_at, s.played_at
              FROM queue.message_state s JOIN queue.messages m ON m.id = s.message_id
              WHERE s.message_id = ANY($1) ORDER BY s.message_id FOR UPDATE OF s",
             [ids.into()],
@@ -146,11 +160,13 @@ async fn lock(tx: &Tx, mut ids: Vec<Uuid>) -> Result<BTreeMap<MessageId, Row>, D
 }
 
 fn read(row: &QueryResult) -> Result<Row, DbErr> {
+    let played: Option<DateTime<Utc>> = row.try_get_by_index(16)?;
     let standing = Standing {
         state: State::from_number(row.try_get_by_index(8)?).ok_or_else(|| DbErr::Type("unknown state".to_owned()))?,
         attempt: row.try_get_by_index::<i32>(9)?.cast_unsigned(),
         failures: row.try_get_by_index::<i32>(10)?.cast_unsigned(),
         dead_letter: row.try_get_by_index(11)?,
+        played: played.is_some(),
     };
     Ok(Row {
         tenant: TenantId::from_uuid(row.try_get_by_index(1)?),
@@ -166,6 +182,7 @@ fn read(row: &QueryResult) -> Result<Row, DbErr> {
         sent: row.try_get_by_index(13)?,
         delivered: row.try_get_by_index(14)?,
         read: row.try_get_by_index(15)?,
+        played,
         due: None,
     })
 }
@@ -184,55 +201,16 @@ async fn write_states(tx: &Tx, changed: &BTreeMap<&MessageId, &Row>) -> Result<(
         rows().map(|row| time(row.sent)).collect::<Vec<_>>().into(),
         rows().map(|row| time(row.delivered)).collect::<Vec<_>>().into(),
         rows().map(|row| time(row.read)).collect::<Vec<_>>().into(),
+        rows().map(|row| time(row.played)).collect::<Vec<_>>().into(),
     ];
     tx.run(
         "UPDATE queue.message_state s
          SET state = n.state, attempt = n.attempt, failures = n.failures, dead_letter = n.dead_letter, reason = n.reason,
              sent_at = nullif(n.sent_at, '')::timestamptz, delivered_at = nullif(n.delivered_at, '')::timestamptz,
-             read_at = nullif(n.read_at, '')::timestamptz
-         FROM UNNEST($1::uuid[], $2::smallint[], $3::int[], $4::int[], $5::bool[], $6::text[], $7::text[], $8::text[], $9::text[]) AS n(id, state, attempt, failures, dead_letter, reason, sent_at, delivered_at, read_at)
+             read_at = nullif(n.read_at, '')::timestamptz, played_at = nullif(n.played_at, '')::timestamptz
+         FROM UNNEST($1::uuid[], $2::smallint[], $3::int[], $4::int[], $5::bool[], $6::text[], $7::text[], $8::text[], $9::text[], $10::text[])
+              AS n(id, state, attempt, failures, dead_letter, reason, sent_at, delivered_at, read_at, played_at)
          WHERE s.message_id = n.id",
-        values,
-    )
-    .await?;
-    Ok(())
-}
-
-/// Moves messages between the tables of what waits.
-async fn write_waiting(tx: &Tx, changed: &BTreeMap<&MessageId, &Row>) -> Result<(), DbErr> {
-    let left = |state: State| -> Vec<Uuid> {
-        let gone = changed.iter().filter(|(_, row)| row.before.state == state && row.after.state != state);
-        gone.map(|(id, _)| id.uuid()).collect()
-    };
-    let scheduled = left(State::Scheduled);
-    if !scheduled.is_empty() {
-        tx.run("DELETE FROM queue.scheduled WHERE message_id = ANY($1)", [scheduled.into()]).await?;
-    }
-    let queued = left(State::Queued);
-    if !queued.is_empty() {
-        tx.run("DELETE FROM queue.ready WHERE message_id = ANY($1)", [queued.into()]).await?;
-    }
-    let (mut landed, mut unknown) = (left(State::Sending), left(State::Uncertain));
-    // What became uncertain still occupies its conversation, and is looked after by the same table.
-    landed.retain(|id| changed[&MessageId::from_uuid(*id)].after.state != State::Uncertain);
-    landed.append(&mut unknown);
-    if !landed.is_empty() {
-        tx.run("DELETE FROM queue.in_flight WHERE message_id = ANY($1)", [landed.into()]).await?;
-    }
-    let ready: Vec<(&&MessageId, &&Row)> = changed.iter().filter(|(_, row)| row.after.state == State::Queued).collect();
-    if ready.is_empty() {
-        return Ok(());
-    }
-    let values = [
-        ready.iter().map(|(id, _)| id.uuid()).collect::<Vec<_>>().into(),
-        ready.iter().map(|(_, row)| lane(row, row.after) as i16).collect::<Vec<_>>().into(),
-        ready.iter().map(|(_, row)| row.due.unwrap_or(row.created_at)).collect::<Vec<_>>().into(),
-    ];
-    tx.run(
-        "INSERT INTO queue.ready (message_id, tenant_id, session_id, contact_id, lane, due_at, expires_at)
-         SELECT m.id, m.tenant_id, m.session_id, m.contact_id, n.lane, n.due_at, greatest(m.expires_at, n.due_at)
-         FROM UNNEST($1::uuid[], $2::smallint[], $3::timestamptz[]) AS n(id, lane, due_at) JOIN queue.messages m USING (id)
-         ON CONFLICT (message_id) DO UPDATE SET lane = excluded.lane, due_at = excluded.due_at",
         values,
     )
     .await?;

@@ -5,15 +5,19 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use barid_db::Tx;
 use barid_domain::{ContactId, MessageId, SessionId, TenantId};
 use chrono::{DateTime, TimeDelta, Utc};
-use sea_orm::{DbErr, QueryResult};
+use sea_orm::DbErr;
 use uuid::Uuid;
 
-use super::{Change, Store, apply};
+use super::{
+    Change, Quote, Store, apply, fence,
+    form::{self, Form, Sheet},
+};
 use crate::{
     Error,
     content::Content,
     lanes::{self, Lane},
     state::{Fact, State},
+    wire_id,
 };
 
 /// What a session asks for.
@@ -24,6 +28,8 @@ pub(crate) struct SessionClaim {
     pub max: u32,
     /// Whether free text reaches customers inside the 24-hour window only.
     pub windowed: bool,
+    /// Whether it sends under ids of ours.
+    pub repeatable: bool,
 }
 
 /// A message to be sent.
@@ -34,49 +40,32 @@ pub(crate) struct Claimed {
     pub session: SessionId,
     pub epoch: u64,
     pub attempt: u32,
+    pub contact: ContactId,
+    /// Whether the session exchanged anything with the contact before.
+    pub known: bool,
+    /// The id to send under, where it is ours to choose.
+    pub wire_id: Option<String>,
     pub content: Content,
     /// Whether it goes as Meta's template.
     pub as_template: bool,
+    pub quote: Option<Quote>,
 }
 
 /// How long a message that waits or is under way holds back later ones to the same contact.
 const MAX_BLOCK: TimeDelta = TimeDelta::seconds(30);
-/// How long after a customer wrote free text reaches them.
-const WINDOW: TimeDelta = TimeDelta::hours(24);
 /// Most messages in one claim: their contents fit into one answer.
 const MOST: u32 = 200;
 
 struct Candidate {
     message: MessageId,
-    tenant: TenantId,
     session: SessionId,
     contact: ContactId,
     lane: Lane,
+    /// Whether it went out before, with an unknown outcome.
+    repeat: bool,
 }
 
 impl Store {
-    /// Raises the epochs of sessions; gives back those that stand.
-    pub(crate) async fn fence(&self, sessions: Vec<(SessionId, u64)>) -> Result<Vec<(SessionId, u64)>, Error> {
-        let fence = move |tx: Tx| async move {
-            // In the order of the ids, so that two fences cannot wait for each other.
-            let sessions: BTreeMap<SessionId, u64> = sessions.into_iter().collect();
-            let rows = tx
-                .rows(
-                    "INSERT INTO queue.fences AS f (session_id, epoch) SELECT * FROM UNNEST($1::uuid[], $2::bigint[])
-                     ON CONFLICT (session_id) DO UPDATE SET epoch = greatest(f.epoch, excluded.epoch) RETURNING session_id, epoch",
-                    [
-                        sessions.keys().map(|id| id.uuid()).collect::<Vec<_>>().into(),
-                        sessions.values().map(|epoch| epoch.cast_signed()).collect::<Vec<_>>().into(),
-                    ],
-                )
-                .await?;
-            rows.iter()
-                .map(|row| Ok((SessionId::from_uuid(row.try_get_by_index(0)?), row.try_get_by_index::<i64>(1)?.cast_unsigned())))
-                .collect()
-        };
-        self.db.engine.transaction("fence", fence).await
-    }
-
     /// Claims messages for sessions; gives them back with the sessions whose epoch was stale.
     pub(crate) async fn claim(&self, claim: Uuid, wanted: Vec<SessionClaim>) -> Result<(Vec<Claimed>, Vec<SessionId>), Error> {
         let store = self.clone();
@@ -88,7 +77,7 @@ impl Store {
                 if !repeated.is_empty() {
                     return Ok::<_, Error>((repeated, Vec::new(), false));
                 }
-                let stale = stale(&tx, &wanted).await?;
+                let stale = fence::stale(&tx, &wanted).await?;
                 let wanted: Vec<SessionClaim> = wanted.into_iter().filter(|wish| !stale.contains(&wish.session)).collect();
                 let picked = pick(candidates(&tx, &wanted, store.now()).await?, &wanted);
                 let (claimed, ended) = take(&store, &tx, claim, picked, &wanted).await?;
@@ -102,49 +91,44 @@ impl Store {
     }
 }
 
-async fn stale(tx: &Tx, wanted: &[SessionClaim]) -> Result<HashSet<SessionId>, DbErr> {
-    let ids: Vec<Uuid> = wanted.iter().map(|wish| wish.session.uuid()).collect();
-    let rows = tx.rows("SELECT session_id, epoch FROM queue.fences WHERE session_id = ANY($1) ORDER BY 1 FOR SHARE", [ids.into()]).await?;
-    let mut fences = HashMap::new();
-    for row in rows {
-        fences.insert(SessionId::from_uuid(row.try_get_by_index(0)?), row.try_get_by_index::<i64>(1)?.cast_unsigned());
-    }
-    // A session that was never fenced has no owner yet who could speak for it.
-    Ok(wanted.iter().filter(|wish| fences.get(&wish.session) != Some(&wish.epoch)).map(|wish| wish.session).collect())
-}
-
 async fn candidates(tx: &Tx, wanted: &[SessionClaim], now: DateTime<Utc>) -> Result<Vec<Candidate>, DbErr> {
     if wanted.is_empty() {
         return Ok(Vec::new());
     }
     let sessions: Vec<Uuid> = wanted.iter().map(|wish| wish.session.uuid()).collect();
     let most: Vec<i32> = wanted.iter().map(|wish| wish.max.min(MOST).cast_signed()).collect();
+    let repeatable: Vec<bool> = wanted.iter().map(|wish| wish.repeatable).collect();
     let rows = tx
         .rows(
-            "SELECT r.message_id, r.tenant_id, r.session_id, r.contact_id, r.lane
-             FROM UNNEST($1::uuid[], $2::int[]) AS w(session_id, most)
+            // What goes out again was first in its conversation, and everything else of the conversation waits for it.
+            "SELECT r.message_id, r.session_id, r.contact_id, r.lane, r.repeat
+             FROM UNNEST($1::uuid[], $2::int[], $5::bool[]) AS w(session_id, most, repeatable)
              CROSS JOIN (VALUES (1::smallint), (2::smallint), (3::smallint)) AS l(lane)
              CROSS JOIN LATERAL (
-                SELECT r.message_id, r.tenant_id, r.session_id, r.contact_id, r.lane FROM queue.ready r
+                SELECT r.message_id, r.session_id, r.contact_id, r.lane, r.repeat FROM queue.ready r
                 WHERE r.session_id = w.session_id AND r.lane = l.lane AND r.due_at <= $3 AND r.expires_at > $3
+                AND (w.repeatable OR NOT r.repeat)
                 AND NOT EXISTS (SELECT FROM queue.in_flight f
                     WHERE f.session_id = r.session_id AND f.contact_id = r.contact_id AND f.claimed_at > $4)
                 AND NOT EXISTS (SELECT FROM queue.ready e
                     WHERE e.session_id = r.session_id AND e.contact_id = r.contact_id AND e.message_id < r.message_id
-                    AND e.lane IN (r.lane, 3) AND e.due_at > $4)
+                    AND e.lane IN (r.lane, 3) AND e.due_at > $4 AND NOT r.repeat)
+                AND NOT EXISTS (SELECT FROM queue.ready e
+                    WHERE e.session_id = r.session_id AND e.contact_id = r.contact_id AND e.repeat
+                    AND (e.message_id < r.message_id OR NOT r.repeat))
                 ORDER BY r.due_at, r.message_id LIMIT w.most
              ) r",
-            [sessions.into(), most.into(), now.into(), (now - MAX_BLOCK).into()],
+            [sessions.into(), most.into(), now.into(), (now - MAX_BLOCK).into(), repeatable.into()],
         )
         .await?;
     rows.iter()
         .map(|row| {
             Ok(Candidate {
                 message: MessageId::from_uuid(row.try_get_by_index(0)?),
-                tenant: TenantId::from_uuid(row.try_get_by_index(1)?),
-                session: SessionId::from_uuid(row.try_get_by_index(2)?),
-                contact: ContactId::from_uuid(row.try_get_by_index(3)?),
-                lane: Lane::from_number(row.try_get_by_index(4)?).unwrap_or(Lane::Batch),
+                session: SessionId::from_uuid(row.try_get_by_index(1)?),
+                contact: ContactId::from_uuid(row.try_get_by_index(2)?),
+                lane: Lane::from_number(row.try_get_by_index(3)?).unwrap_or(Lane::Batch),
+                repeat: row.try_get_by_index(4)?,
             })
         })
         .collect()
@@ -179,41 +163,25 @@ async fn take(store: &Store, tx: &Tx, claim: Uuid, picked: Vec<Candidate>, wante
     if picked.is_empty() {
         return Ok((Vec::new(), false));
     }
-    let epochs: HashMap<SessionId, SessionClaim> = wanted.iter().map(|wish| (wish.session, *wish)).collect();
+    let wishes: HashMap<SessionId, SessionClaim> = wanted.iter().map(|wish| (wish.session, *wish)).collect();
     let now = store.now();
-    let changes = picked.iter().map(|candidate| Change::new(candidate.message, Fact::Claimed, now)).collect();
+    let changes = picked.iter().map(|candidate| {
+        let fact = if candidate.repeat { Fact::Repeated } else { Fact::Claimed };
+        Change::new(candidate.message, fact, now)
+    });
     // The states are locked first and the waiting rows go with them, in the order in which everyone else takes them.
-    let standings = apply::apply(store, tx, changes).await?;
+    let standings = apply::apply(store, tx, changes.collect()).await?;
     let won = |message: MessageId| standings.get(&message).is_some_and(|standing| standing.before != standing.after);
     let picked: Vec<Candidate> = picked.into_iter().filter(|candidate| won(candidate.message)).collect();
-    let column = |read: fn(&Candidate) -> Uuid| picked.iter().map(read).collect::<Vec<Uuid>>();
-    let epoch: Vec<i64> = picked.iter().map(|candidate| epochs[&candidate.session].epoch.cast_signed()).collect();
-    tx.run(
-        "INSERT INTO queue.in_flight (message_id, tenant_id, session_id, contact_id, claim_id, epoch, claimed_at)
-         SELECT n.m, n.t, n.s, n.c, $6, n.e, $7 FROM UNNEST($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[], $5::bigint[]) AS n(m, t, s, c, e)",
-        [
-            column(|candidate| candidate.message.uuid()).into(),
-            column(|candidate| candidate.tenant.uuid()).into(),
-            column(|candidate| candidate.session.uuid()).into(),
-            column(|candidate| candidate.contact.uuid()).into(),
-            epoch.into(),
-            claim.into(),
-            now.into(),
-        ],
-    )
-    .await?;
+    hold(tx, claim, &picked, &wishes, now).await?;
     let mut claimed = Vec::with_capacity(picked.len());
     let mut dead = Vec::new();
-    for row in contents(tx, column(|candidate| candidate.message.uuid())).await? {
-        let (message, tenant) = (MessageId::from_uuid(row.try_get_by_index(0)?), TenantId::from_uuid(row.try_get_by_index(1)?));
-        let session = SessionId::from_uuid(row.try_get_by_index(2)?);
-        let Some(standing) = standings.get(&message).filter(|standing| standing.after.state == State::Sending) else { continue };
-        let attempt = standing.after.attempt;
-        match form(store, &row, tenant, message, epochs[&session].windowed, now).await {
-            Ok((content, as_template)) => {
-                let epoch = epochs[&session].epoch;
-                claimed.push(Claimed { message, tenant, session, epoch, attempt, content, as_template });
-            }
+    let messages = picked.iter().map(|candidate| candidate.message.uuid()).collect();
+    for sheet in form::read(store, tx, messages, |session| wishes[&session].windowed).await? {
+        let Some(standing) = standings.get(&sheet.message).filter(|standing| standing.after.state == State::Sending) else { continue };
+        let (message, attempt, wish) = (sheet.message, standing.after.attempt, &wishes[&sheet.session]);
+        match to_claimed(sheet, wish.epoch, attempt, wish.repeatable) {
+            Ok(ready) => claimed.push(ready),
             Err(reason) => dead.push(Change { reason: reason.to_owned(), ..Change::new(message, Fact::Dead { attempt }, now) }),
         }
     }
@@ -222,44 +190,51 @@ async fn take(store: &Store, tx: &Tx, claim: Uuid, picked: Vec<Candidate>, wante
     Ok((claimed, ended))
 }
 
-async fn contents(tx: &Tx, messages: Vec<Uuid>) -> Result<Vec<QueryResult>, DbErr> {
-    tx.rows(
-        "SELECT m.id, m.tenant_id, m.session_id, m.content,
-                (SELECT w.last_inbound_at FROM queue.windows w WHERE w.session_id = m.session_id AND w.contact_id = m.contact_id)
-         FROM queue.messages m WHERE m.id = ANY($1) ORDER BY m.id",
-        [messages.into()],
+/// Writes who holds messages now, and where ids are ours, under which ones they go out: a receipt may come before the ack, or after an
+/// owner that never told of one.
+async fn hold(
+    tx: &Tx,
+    claim: Uuid,
+    picked: &[Candidate],
+    wishes: &HashMap<SessionId, SessionClaim>,
+    now: DateTime<Utc>,
+) -> Result<(), DbErr> {
+    let wish = |candidate: &Candidate| wishes[&candidate.session];
+    let wire_id = |candidate: &Candidate| if wish(candidate).repeatable { wire_id::of(candidate.message) } else { String::new() };
+    tx.run(
+        // The contact is read now that the state is locked: it may have turned out to be another one.
+        "WITH held AS (
+            INSERT INTO queue.in_flight (message_id, tenant_id, session_id, contact_id, claim_id, epoch, claimed_at, repeatable)
+            SELECT m.id, m.tenant_id, m.session_id, m.contact_id, $4, n.epoch, $5, n.wire_id <> ''
+            FROM UNNEST($1::uuid[], $2::bigint[], $3::text[]) AS n(id, epoch, wire_id) JOIN queue.messages m USING (id)
+            RETURNING message_id, session_id, tenant_id
+         )
+         INSERT INTO queue.provider_ids (session_id, provider_id, message_id, tenant_id)
+         SELECT h.session_id, n.wire_id, h.message_id, h.tenant_id FROM held h
+         JOIN UNNEST($1::uuid[], $3::text[]) AS n(id, wire_id) ON n.id = h.message_id WHERE n.wire_id <> ''
+         ORDER BY 1, 2 ON CONFLICT DO NOTHING",
+        [
+            picked.iter().map(|candidate| candidate.message.uuid()).collect::<Vec<_>>().into(),
+            picked.iter().map(|candidate| wish(candidate).epoch.cast_signed()).collect::<Vec<_>>().into(),
+            picked.iter().map(wire_id).collect::<Vec<_>>().into(),
+            claim.into(),
+            now.into(),
+        ],
     )
-    .await
+    .await?;
+    Ok(())
 }
 
-/// The content of a message and whether it goes as Meta's template; or why it cannot go.
-async fn form(
-    store: &Store,
-    row: &QueryResult,
-    tenant: TenantId,
-    message: MessageId,
-    windowed: bool,
-    now: DateTime<Utc>,
-) -> Result<(Content, bool), &'static str> {
-    let unreadable = |error: String| {
-        tracing::error!(%message, error, "a stored content cannot be read");
-        "content_unreadable"
-    };
-    let sealed: Vec<u8> = row.try_get_by_index(3).map_err(|error| unreadable(error.to_string()))?;
-    let key = store.vault.tenant(tenant.uuid()).await.map_err(|error| unreadable(error.to_string()))?;
-    let content = Content::open(&key, tenant, message.uuid(), &sealed).map_err(|error| unreadable(error.to_string()))?;
-    let last_inbound: Option<DateTime<Utc>> = row.try_get_by_index(4).map_err(|error| unreadable(error.to_string()))?;
-    let open = !windowed || last_inbound.is_some_and(|at| at + WINDOW > now);
-    match (open, content.meta.is_some()) {
-        (true, _) => Ok((content, false)),
-        (false, true) => Ok((content, true)),
-        (false, false) => Err("window_closed"),
-    }
+fn to_claimed(sheet: Sheet, epoch: u64, attempt: u32, repeatable: bool) -> Result<Claimed, &'static str> {
+    let Sheet { message, tenant, session, contact, known, form } = sheet;
+    let Form { content, as_template, quote } = form?;
+    let wire_id = repeatable.then(|| wire_id::of(message));
+    Ok(Claimed { message, tenant, session, epoch, attempt, contact, known, wire_id, content, as_template, quote })
 }
 
 /// What an earlier call with this claim took and still holds.
 async fn claimed_before(store: &Store, tx: &Tx, claim: Uuid, wanted: &[SessionClaim]) -> Result<Vec<Claimed>, Error> {
-    let held = "SELECT f.message_id, f.epoch, s.attempt FROM queue.in_flight f JOIN queue.message_state s USING (message_id)
+    let held = "SELECT f.message_id, f.epoch, s.attempt, f.repeatable FROM queue.in_flight f JOIN queue.message_state s USING (message_id)
                 WHERE f.claim_id = $1 AND s.state = 3";
     let rows = tx.rows(held, [claim.into()]).await?;
     if rows.is_empty() {
@@ -267,19 +242,14 @@ async fn claimed_before(store: &Store, tx: &Tx, claim: Uuid, wanted: &[SessionCl
     }
     let mut known = HashMap::new();
     for row in rows {
-        let message: Uuid = row.try_get_by_index(0)?;
-        known.insert(message, (row.try_get_by_index::<i64>(1)?.cast_unsigned(), row.try_get_by_index::<i32>(2)?.cast_unsigned()));
+        let (epoch, attempt) = (row.try_get_by_index::<i64>(1)?.cast_unsigned(), row.try_get_by_index::<i32>(2)?.cast_unsigned());
+        known.insert(row.try_get_by_index::<Uuid>(0)?, (epoch, attempt, row.try_get_by_index::<bool>(3)?));
     }
     let windowed: HashMap<SessionId, bool> = wanted.iter().map(|wish| (wish.session, wish.windowed)).collect();
-    let mut claimed = Vec::new();
-    for row in contents(tx, known.keys().copied().collect()).await? {
-        let (message, tenant) = (MessageId::from_uuid(row.try_get_by_index(0)?), TenantId::from_uuid(row.try_get_by_index(1)?));
-        let session = SessionId::from_uuid(row.try_get_by_index(2)?);
-        let (epoch, attempt) = known[&message.uuid()];
-        let windowed = windowed.get(&session).copied().unwrap_or(true);
-        if let Ok((content, as_template)) = form(store, &row, tenant, message, windowed, store.now()).await {
-            claimed.push(Claimed { message, tenant, session, epoch, attempt, content, as_template });
-        }
-    }
-    Ok(claimed)
+    let sheets = form::read(store, tx, known.keys().copied().collect(), |session| windowed.get(&session).copied().unwrap_or(true)).await?;
+    let claimed = sheets.into_iter().filter_map(|sheet| {
+        let (epoch, attempt, repeatable) = known[&sheet.message.uuid()];
+        to_claimed(sheet, epoch, attempt, repeatable).ok()
+    });
+    Ok(claimed.collect())
 }

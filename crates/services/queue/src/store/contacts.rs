@@ -10,7 +10,7 @@ use chrono::{DateTime, Utc};
 use sea_orm::{DbErr, QueryResult};
 use uuid::Uuid;
 
-use super::{NewMessage, Store};
+use super::{NewMessage, Store, people};
 use crate::Error;
 
 /// A person to write to.
@@ -44,7 +44,7 @@ impl Store {
     /// The contacts of phone numbers, in order. New ones are made when a message to them is accepted.
     pub(crate) async fn recipients(&self, tenant: TenantId, phones: Vec<Phone>) -> Result<Vec<Recipient>, Error> {
         let key = self.vault.tenant(tenant.uuid()).await?;
-        let indexes: Vec<Vec<u8>> = phones.iter().map(|phone| key.blind_index("phone", &phone.to_string()).to_vec()).collect();
+        let indexes: Vec<Vec<u8>> = phones.iter().map(|phone| index(&key, AliasKind::Phone, &phone.to_string())).collect();
         let wanted = indexes.clone();
         let rows = self
             .db
@@ -84,14 +84,15 @@ impl Store {
     ) -> Result<ContactRow, Error> {
         let key = self.vault.tenant(tenant.uuid()).await?;
         let fresh: ContactId = self.mint();
-        let index = key.blind_index("phone", &phone.to_string()).to_vec();
+        let index = index(&key, AliasKind::Phone, &phone.to_string());
         let value = key.seal(alias_place(tenant, fresh), phone.to_string().as_bytes());
         let now = self.now();
         let upsert = move |tx: Tx| async move {
             insert(&tx, tenant, fresh, index.clone(), value, now).await?;
             let row = find(&tx, tenant, &index).await?.ok_or_else(|| Error::not_found("contact", "this number"))?;
-            let contact = ContactId::from_uuid(row.try_get_by_index(0)?);
-            let lock = tx.row("SELECT names FROM queue.contacts WHERE id = $1 FOR UPDATE", [contact.uuid().into()]).await?;
+            let contact = people::hold(&tx, ContactId::from_uuid(row.try_get_by_index(0)?)).await?;
+            // Not against accepts, which hold the contact shared.
+            let lock = tx.row("SELECT names FROM queue.contacts WHERE id = $1 FOR NO KEY UPDATE", [contact.uuid().into()]).await?;
             let sealed = lock.map(|row| row.try_get_by_index::<Option<Vec<u8>>>(0)).transpose()?.flatten();
             let mut merged = open_names(&key, tenant, contact, sealed)?;
             for (language, name) in names {
@@ -101,9 +102,7 @@ impl Store {
                     merged.insert(language, name);
                 }
             }
-            let json = serde_json::to_vec(&merged).unwrap_or_default();
-            let sealed = key.seal(names_place(tenant, contact), &json);
-            tx.run("UPDATE queue.contacts SET names = $2 WHERE id = $1", [contact.uuid().into(), sealed.into()]).await?;
+            write_names(&tx, &key, tenant, contact, &merged).await?;
             load(&tx, &key, tenant, contact).await
         };
         self.db.tenant.transaction(tenant, upsert).await
@@ -112,7 +111,7 @@ impl Store {
     /// The contact of a number.
     pub(crate) async fn contact(&self, tenant: TenantId, phone: Phone) -> Result<Option<ContactRow>, Error> {
         let key = self.vault.tenant(tenant.uuid()).await?;
-        let index = key.blind_index("phone", &phone.to_string()).to_vec();
+        let index = index(&key, AliasKind::Phone, &phone.to_string());
         let read = move |tx: Tx| async move {
             match find(&tx, tenant, &index).await? {
                 Some(row) => load(&tx, &key, tenant, ContactId::from_uuid(row.try_get_by_index(0)?)).await.map(Some),
@@ -127,7 +126,7 @@ impl Store {
         let key = self.vault.tenant(tenant.uuid()).await?;
         let read = move |tx: Tx| async move {
             let after = after.map_or(Uuid::nil(), ContactId::uuid);
-            let ids = "SELECT id FROM queue.contacts WHERE tenant_id = $1 AND id > $2 ORDER BY id LIMIT $3";
+            let ids = "SELECT id FROM queue.contacts WHERE tenant_id = $1 AND id > $2 AND merged_into IS NULL ORDER BY id LIMIT $3";
             let rows = tx.rows(ids, [tenant.uuid().into(), after.into(), limit.cast_signed().into()]).await?;
             let mut contacts = Vec::with_capacity(rows.len());
             for row in rows {
@@ -205,13 +204,42 @@ async fn load(tx: &Tx, key: &TenantKey, tenant: TenantId, contact: ContactId) ->
     })
 }
 
-fn open_names(key: &TenantKey, tenant: TenantId, contact: ContactId, sealed: Option<Vec<u8>>) -> Result<BTreeMap<String, String>, Error> {
+/// Where an alias is found.
+pub(super) fn index(key: &TenantKey, kind: AliasKind, value: &str) -> Vec<u8> {
+    let kind = match kind {
+        AliasKind::Unspecified => "",
+        AliasKind::Phone => "phone",
+        AliasKind::Lid => "lid",
+        AliasKind::BusinessScoped => "business_scoped",
+    };
+    key.blind_index(kind, value).to_vec()
+}
+
+pub(super) async fn write_names(
+    tx: &Tx,
+    key: &TenantKey,
+    tenant: TenantId,
+    contact: ContactId,
+    names: &BTreeMap<String, String>,
+) -> Result<(), DbErr> {
+    let json = serde_json::to_vec(names).unwrap_or_default();
+    let sealed = key.seal(names_place(tenant, contact), &json);
+    tx.run("UPDATE queue.contacts SET names = $2 WHERE id = $1", [contact.uuid().into(), sealed.into()]).await?;
+    Ok(())
+}
+
+pub(super) fn open_names(
+    key: &TenantKey,
+    tenant: TenantId,
+    contact: ContactId,
+    sealed: Option<Vec<u8>>,
+) -> Result<BTreeMap<String, String>, Error> {
     let Some(sealed) = sealed else { return Ok(BTreeMap::new()) };
     let json = key.open(names_place(tenant, contact), &sealed)?;
     serde_json::from_slice(&json).map_err(|_| barid_vault::Error::Sealed.into())
 }
 
-fn alias_place(tenant: TenantId, contact: ContactId) -> Place {
+pub(super) fn alias_place(tenant: TenantId, contact: ContactId) -> Place {
     Place { tenant: tenant.uuid(), column: "queue.contact_aliases.value", row: contact.uuid() }
 }
 

@@ -32,7 +32,8 @@ pub(crate) struct Filter {
 }
 
 const COLUMNS: &str = "m.id, m.session_id, m.contact_id, m.lane, m.template, m.template_version, m.locale, m.client_reference, m.content,
-    m.created_at, m.due_at, m.expires_at, s.state, s.attempt, s.failures, s.dead_letter, s.reason, s.sent_at, s.delivered_at, s.read_at";
+    m.created_at, m.due_at, m.expires_at, s.state, s.attempt, s.failures, s.dead_letter, s.reason, s.sent_at, s.delivered_at, s.read_at, s.played_at,
+    (SELECT p.provider_id FROM queue.provider_ids p WHERE p.message_id = m.id ORDER BY p.recorded_at DESC, p.provider_id LIMIT 1)";
 
 impl Store {
     /// A message with its history.
@@ -40,7 +41,7 @@ impl Store {
         let store = self.clone();
         let read = move |tx: Tx| async move {
             let mut message = store.find(&tx, tenant, id).await?;
-            message.history = EVENTS.history(&tx, id.uuid()).await?.into_iter().map(history_entry).collect();
+            message.history = EVENTS.history(&tx, id.uuid()).await?.into_iter().filter_map(history_entry).collect();
             Ok(message)
         };
         self.db.tenant.transaction(tenant, read).await
@@ -87,24 +88,6 @@ impl Store {
         Ok(outcome)
     }
 
-    /// Events of a tenant's messages in the order of the ledger, after the one with this id.
-    pub(crate) async fn events(&self, tenant: TenantId, after: Option<barid_domain::EventId>, limit: u32) -> Result<Vec<Event>, Error> {
-        let read = move |tx: Tx| async move {
-            let Some(after) = after else { return Ok(EVENTS.select(&tx, "tenant_id = $1", vec![tenant.uuid().into()], limit).await?) };
-            let sql = "SELECT generation, xid::text, seq FROM queue.message_events WHERE id = $1";
-            let row = tx.row(sql, [after.uuid().into()]).await?.ok_or_else(|| Error::not_found("event", after))?;
-            let values = vec![
-                tenant.uuid().into(),
-                row.try_get_by_index::<i32>(0)?.into(),
-                row.try_get_by_index::<String>(1)?.into(),
-                row.try_get_by_index::<i64>(2)?.into(),
-            ];
-            let condition = "tenant_id = $1 AND (generation, xid, seq) > ($2, $3::text::xid8, $4)";
-            Ok(EVENTS.select(&tx, condition, values, limit).await?)
-        };
-        self.db.tenant.transaction(tenant, read).await
-    }
-
     async fn find(&self, tx: &Tx, tenant: TenantId, id: MessageId) -> Result<Message, Error> {
         let sql = format!("SELECT {COLUMNS} FROM queue.messages m JOIN queue.message_state s ON s.message_id = m.id WHERE m.id = $1");
         let row = tx.row(sql, [id.uuid().into()]).await?.ok_or_else(|| Error::not_found("message", id))?;
@@ -144,6 +127,8 @@ impl Store {
             delivered_time: time(18)?,
             read_time: time(19)?,
             history: Vec::new(),
+            played_time: time(20)?,
+            provider_id: row.try_get_by_index::<Option<String>>(21)?.unwrap_or_default(),
         })
     }
 }
@@ -183,14 +168,13 @@ fn conditions(tenant: TenantId, filter: Filter, limit: u64) -> (String, Vec<Valu
     (conditions.join(" AND "), values)
 }
 
-fn history_entry(event: Event) -> HistoryEntry {
-    let state = State::ALL
-        .into_iter()
-        .find(|state| state.name() == event.kind)
-        .map_or(MessageState::Unspecified, |state| MessageState::try_from(state as i32).unwrap_or_default());
+/// A step of a message; `None` for what is no step, such as its being played.
+fn history_entry(event: Event) -> Option<HistoryEntry> {
+    let state = State::ALL.into_iter().find(|state| state.name() == event.kind)?;
     let (attempt, reason) = match event.payload {
         Some(Payload::Message(payload)) => (payload.attempt, payload.reason),
         _ => (0, String::new()),
     };
-    HistoryEntry { event_id: event.id, state: state.into(), attempt, reason, time: event.time }
+    let state = MessageState::try_from(state as i32).unwrap_or_default().into();
+    Some(HistoryEntry { event_id: event.id, state, attempt, reason, time: event.time })
 }

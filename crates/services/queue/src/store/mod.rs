@@ -6,12 +6,20 @@ mod claim;
 mod committer;
 mod consumed;
 mod contacts;
+mod conversations;
 mod demand;
+mod events;
+mod fence;
+mod form;
+mod inbound;
 mod messages;
 mod overview;
+mod people;
 mod quota;
 mod receipts;
 mod sweep;
+mod targets;
+mod waiting;
 
 use std::sync::Arc;
 
@@ -28,11 +36,17 @@ pub(crate) use apply::Change;
 pub(crate) use claim::{Claimed, SessionClaim};
 pub(crate) use committer::Committer;
 pub(crate) use contacts::{ContactRow, Recipient};
+pub(crate) use conversations::Wanted;
 pub(crate) use demand::Demand;
+pub(crate) use events::Told;
+pub(crate) use form::Quote;
+pub(crate) use inbound::NewInbound;
 pub(crate) use messages::Filter;
-pub(crate) use receipts::{NewInbound, NewOutcome, NewReceipt, ReceiptKind};
+pub(crate) use people::Names;
+pub(crate) use receipts::{NewOutcome, NewReceipt, ReceiptKind};
+pub(crate) use targets::Found;
 
-/// The messages' event table.
+/// The ledger's event table: of messages, and of what customers write, which [`events`] gives its own names.
 pub(crate) const EVENTS: OutboxTable =
     OutboxTable { table: "queue.message_events", entity: "message", entity_id: |uuid| MessageId::from_uuid(uuid).to_string() };
 

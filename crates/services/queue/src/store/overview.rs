@@ -15,7 +15,7 @@ impl Store {
     pub(crate) async fn queue_status(&self, tenant: TenantId, day: NaiveDate, quota: u32) -> Result<QueueStatus, Error> {
         let read = move |tx: Tx| async move {
             let mut lanes = Vec::new();
-            let waiting = "SELECT count(*), min(due_at) FROM queue.ready WHERE tenant_id = $1 AND lane = $2";
+            let waiting = "SELECT count(*), min(due_at) FROM queue.ready WHERE tenant_id = $1 AND lane = $2 AND NOT repeat";
             for lane in [Lane::Immediate, Lane::Batch, Lane::Retry] {
                 let row = tx.row(waiting, [tenant.uuid().into(), (lane as i16).into()]).await?;
                 let Some(row) = row else { continue };
@@ -29,7 +29,8 @@ impl Store {
                 .row(
                     "SELECT (SELECT count(*) FROM queue.scheduled WHERE tenant_id = $1),
                             (SELECT count(*) FROM queue.in_flight f JOIN queue.message_state s USING (message_id) WHERE f.tenant_id = $1 AND s.state = 3),
-                            (SELECT count(*) FROM queue.in_flight f JOIN queue.message_state s USING (message_id) WHERE f.tenant_id = $1 AND s.state = 4),
+                            (SELECT count(*) FROM queue.in_flight f JOIN queue.message_state s USING (message_id) WHERE f.tenant_id = $1 AND s.state = 4)
+                                + (SELECT count(*) FROM queue.ready WHERE tenant_id = $1 AND repeat),
                             (SELECT count(*) FROM queue.dead_letters WHERE tenant_id = $1),
                             coalesce((SELECT used FROM queue.quota_usage WHERE tenant_id = $1 AND day = $2), 0)",
                     [tenant.uuid().into(), day.into()],

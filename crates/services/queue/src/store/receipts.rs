@@ -1,11 +1,9 @@
-//! What WhatsApp says of messages and of customers. Facts: they count whoever tells them, in whatever order.
+//! What WhatsApp says of messages. Facts: they count whoever tells them, in whatever order.
 
 use std::collections::HashMap;
 
 use barid_db::Tx;
-use barid_domain::{MessageId, Phone, SessionId, TenantId};
-use barid_proto::queue::v1::AliasKind;
-use barid_vault::Place;
+use barid_domain::{MessageId, SessionId};
 use chrono::{DateTime, Utc};
 use sea_orm::DbErr;
 use uuid::Uuid;
@@ -20,11 +18,12 @@ pub(crate) enum ReceiptKind {
     Delivered = 2,
     Read = 3,
     Failed = 4,
+    Played = 5,
 }
 
 impl ReceiptKind {
     pub(crate) fn from_number(number: i32) -> Option<Self> {
-        [Self::Sent, Self::Delivered, Self::Read, Self::Failed].into_iter().find(|kind| *kind as i32 == number)
+        [Self::Sent, Self::Delivered, Self::Read, Self::Failed, Self::Played].into_iter().find(|kind| *kind as i32 == number)
     }
 
     fn fact(self, retry: bool) -> Fact {
@@ -33,6 +32,7 @@ impl ReceiptKind {
             Self::Delivered => Fact::Delivered,
             Self::Read => Fact::Read,
             Self::Failed => Fact::Rejected { retry },
+            Self::Played => Fact::Played,
         }
     }
 }
@@ -46,16 +46,6 @@ pub(crate) struct NewReceipt {
     pub kind: ReceiptKind,
     pub reason: String,
     pub retry: bool,
-    pub at: DateTime<Utc>,
-}
-
-/// A customer wrote.
-#[derive(Clone, Debug)]
-pub(crate) struct NewInbound {
-    pub tenant: TenantId,
-    pub session: SessionId,
-    pub from: Phone,
-    pub business_scoped_id: String,
     pub at: DateTime<Utc>,
 }
 
@@ -106,43 +96,6 @@ impl Store {
         let (applied, parked) = self.db.engine.transaction("receipts", report).await?;
         self.committed(false).await;
         Ok((applied, parked))
-    }
-
-    /// Opens the windows of customers who wrote, and learns who they are.
-    pub(crate) async fn report_inbound(&self, inbound: Vec<NewInbound>) -> Result<(), Error> {
-        for message in inbound {
-            let contact = self.upsert_contact(message.tenant, message.from.clone(), Default::default()).await?.id;
-            let key = self.vault().tenant(message.tenant.uuid()).await?;
-            let open = move |tx: Tx| async move {
-                tx.run(
-                    "INSERT INTO queue.windows AS w (session_id, contact_id, tenant_id, last_inbound_at) VALUES ($1, $2, $3, $4)
-                     ON CONFLICT (session_id, contact_id) DO UPDATE SET last_inbound_at = greatest(w.last_inbound_at, $4)",
-                    [message.session.uuid().into(), contact.uuid().into(), message.tenant.uuid().into(), message.at.into()],
-                )
-                .await?;
-                if !message.business_scoped_id.is_empty() {
-                    let place = Place { tenant: message.tenant.uuid(), column: "queue.contact_aliases.value", row: contact.uuid() };
-                    let index = key.blind_index("business_scoped", &message.business_scoped_id).to_vec();
-                    let value = key.seal(place, message.business_scoped_id.as_bytes());
-                    tx.run(
-                        "INSERT INTO queue.contact_aliases (tenant_id, kind, blind_index, contact_id, value, learnt_at)
-                         VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING",
-                        [
-                            message.tenant.uuid().into(),
-                            (AliasKind::BusinessScoped as i16).into(),
-                            index.into(),
-                            contact.uuid().into(),
-                            value.into(),
-                            message.at.into(),
-                        ],
-                    )
-                    .await?;
-                }
-                Ok::<_, Error>(())
-            };
-            self.db.tenant.transaction(message.tenant, open).await?;
-        }
-        Ok(())
     }
 }
 

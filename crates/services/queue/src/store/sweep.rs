@@ -60,14 +60,18 @@ impl Store {
         Ok(queued)
     }
 
-    /// Ends what was not sent in time.
+    /// Ends what was not sent in time. What went out once, and could not go out again to make sure, may have arrived.
     pub(crate) async fn expire(&self) -> Result<usize, Error> {
         let now = self.now();
-        let late = "SELECT message_id FROM queue.ready WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2 FOR UPDATE SKIP LOCKED";
-        self.sweep("expire", late, vec![now.into(), TURN.into()], Fact::Expired, "expired").await
+        let late = "SELECT message_id, repeat FROM queue.ready WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2 FOR UPDATE SKIP LOCKED";
+        let end = move |row: &QueryResult| {
+            let (fact, reason) = if row.try_get_by_index(1)? { (Fact::GivenUp, "outcome_unknown") } else { (Fact::Expired, "expired") };
+            ended(row, fact, reason, now)
+        };
+        self.sweep("expire", late, vec![now.into(), TURN.into()], end).await
     }
 
-    /// What was claimed long ago without an outcome may be on the wire: it becomes uncertain.
+    /// What was claimed long ago without an outcome may be on the wire: it becomes uncertain, and where that shows once goes out again.
     pub(crate) async fn doubt(&self, older_than: TimeDelta) -> Result<usize, Error> {
         let (store, now) = (self.clone(), self.now());
         let work = move |tx: Tx| async move {
@@ -85,7 +89,7 @@ impl Store {
         };
         let doubted = self.db.engine.transaction("doubt", work).await?;
         if doubted > 0 {
-            self.committed(false).await;
+            self.committed(true).await;
         }
         Ok(doubted)
     }
@@ -95,7 +99,8 @@ impl Store {
         let now = self.now();
         let late = "SELECT f.message_id FROM queue.in_flight f JOIN queue.message_state s USING (message_id)
                     WHERE f.claimed_at <= $1 AND s.state = 4 ORDER BY f.message_id LIMIT $2";
-        self.sweep("give up", late, vec![(now - older_than).into(), TURN.into()], Fact::GivenUp, "outcome_unknown").await
+        let end = move |row: &QueryResult| ended(row, Fact::GivenUp, "outcome_unknown", now);
+        self.sweep("give up", late, vec![(now - older_than).into(), TURN.into()], end).await
     }
 
     /// Forgets keys and parked receipts that are older than they are kept.
@@ -135,12 +140,11 @@ impl Store {
         job: &'static str,
         sql: &'static str,
         values: Vec<sea_orm::Value>,
-        fact: Fact,
-        reason: &'static str,
+        end: impl Fn(&QueryResult) -> Result<Change, DbErr> + Send + 'static,
     ) -> Result<usize, Error> {
-        let (store, now) = (self.clone(), self.now());
+        let store = self.clone();
         let work = move |tx: Tx| async move {
-            let changes = tx.rows(sql, values).await?.iter().map(|row| ended(row, fact, reason, now)).collect::<Result<Vec<_>, _>>()?;
+            let changes = tx.rows(sql, values).await?.iter().map(end).collect::<Result<Vec<_>, _>>()?;
             let count = changes.len();
             apply::apply(&store, &tx, changes).await?;
             Ok::<_, Error>(count)

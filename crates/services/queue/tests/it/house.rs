@@ -8,13 +8,16 @@ use barid_domain::{Clock, Minter, Secret, SessionId, SystemClock, TenantId};
 use barid_proto::{
     Guard,
     access::{PRINCIPAL_KEY, Principal, Scope},
+    events::v1::Event,
     queue::v1::{
-        ClaimRequest, ClaimResponse, ClaimedMessage, FenceRequest, GetMessageRequest, Message, Outcome, Receipt, ReceiptKind,
-        ReportOutcomesRequest, ReportReceiptsRequest, ReportReceiptsResponse, SendMessageRequest, SessionClaim, SessionEpoch,
-        ledger_service_client::LedgerServiceClient, message_service_client::MessageServiceClient, outcome,
+        ClaimRequest, ClaimResponse, ClaimedMessage, FenceRequest, GetMessageRequest, Inbound, ListEventsRequest, Message, Outcome,
+        Receipt, ReceiptKind, ReportInboundRequest, ReportOutcomesRequest, ReportReceiptsRequest, ReportReceiptsResponse,
+        SendMessageRequest, SessionClaim, SessionEpoch, contact_service_client::ContactServiceClient,
+        event_service_client::EventServiceClient, inbound_service_client::InboundServiceClient, ledger_service_client::LedgerServiceClient,
+        message_service_client::MessageServiceClient, outcome,
     },
     session_pool::v1::{
-        ChooseSessionRequest, ChooseSessionResponse, IngestWebhookRequest, IngestWebhookResponse,
+        ChooseSessionRequest, ChooseSessionResponse, FetchMediaRequest, FetchMediaResponse, IngestWebhookRequest, IngestWebhookResponse,
         pool_service_server::{PoolService, PoolServiceServer},
     },
     tenant::v1::{
@@ -61,13 +64,36 @@ impl PoolService for Neighbours {
     async fn ingest_webhook(&self, _: Request<IngestWebhookRequest>) -> Result<Response<IngestWebhookResponse>, Status> {
         Err(Status::unimplemented("not asked"))
     }
+
+    async fn fetch_media(&self, request: Request<FetchMediaRequest>) -> Result<Response<FetchMediaResponse>, Status> {
+        let request = request.into_inner();
+        if request.pointer != POINTER {
+            return Err(Status::invalid_argument("another file"));
+        }
+        let file = file();
+        let start = usize::try_from(request.offset).map_or(file.len(), |offset| offset.min(file.len()));
+        let end = (start + 1024 * 1024).min(file.len());
+        Ok(Response::new(FetchMediaResponse { data: file[start..end].to_vec().into(), total_size: file.len() as u64 }))
+    }
+}
+
+/// Where the one file is that customers send.
+pub const POINTER: &[u8] = b"where the file is, and its key";
+
+/// Two and a half parts.
+pub fn file() -> Vec<u8> {
+    (0..5u32 * 512 * 1024).map(|index| (index % 251) as u8).collect()
 }
 
 pub struct House {
     pub database: Database,
     pub ids: Minter,
     messages: MessageServiceClient<Channel>,
-    ledger: LedgerServiceClient<Channel>,
+    pub ledger: LedgerServiceClient<Channel>,
+    pub inbound: InboundServiceClient<Channel>,
+    pub contacts: ContactServiceClient<Channel>,
+    pub events: EventServiceClient<Channel>,
+    pub bus: Bus,
     shutdown: CancellationToken,
     _nats: Nats,
     _home: tempfile::TempDir,
@@ -75,9 +101,14 @@ pub struct House {
 
 impl House {
     pub async fn start() -> Result<Self> {
+        Self::start_with("").await
+    }
+
+    /// With settings of its own.
+    pub async fn start_with(settings: &str) -> Result<Self> {
         let users = [Service::Gateway, Service::Tenant, Service::Queue, Service::SessionPool];
         let nats = barid_testkit::nats(&acl::server_config(&users.map(|service| (service, Secret::new(PASSWORD))))).await?;
-        let database = database_with("queue m0005", |admin_url| async move {
+        let database = database_with("queue m0007", |admin_url| async move {
             let config = barid_migrations::Config { database_url: Secret::new(admin_url), role_password: Secret::new(PASSWORD) };
             barid_migrations::migrate(&config).await?;
             Ok(())
@@ -90,7 +121,7 @@ impl House {
             (nats.url(), database.url_for("barid_queue_tenant", PASSWORD), database.url_for("barid_queue_engine", PASSWORD));
         let text = format!(
             "[queue]\nnats = {{ url = {url:?}, password = {PASSWORD:?} }}\ndatabase = {{ tenant_url = {tenant_url:?}, engine_url = {engine_url:?} }}\n\
-             vault.master_key_file = {key:?}\n"
+             vault.master_key_file = {key:?}\n{settings}\n"
         );
         std::fs::write(&file, text)?;
         let config: Config = config::load("queue", DEFAULTS, Some(&file))?;
@@ -114,8 +145,13 @@ impl House {
             Ok(())
         })
         .await?;
+        let gateway = bus(Service::Gateway).await?;
         Ok(Self {
-            messages: MessageServiceClient::new(bus(Service::Gateway).await?.channel()),
+            messages: MessageServiceClient::new(gateway.channel()),
+            inbound: InboundServiceClient::new(gateway.channel()),
+            contacts: ContactServiceClient::new(gateway.channel()),
+            events: EventServiceClient::new(gateway.channel()),
+            bus: gateway,
             ledger: LedgerServiceClient::new(bus(Service::SessionPool).await?.channel()),
             ids: Minter::new(Arc::new(SystemClock) as Arc<dyn Clock>),
             database,
@@ -125,7 +161,7 @@ impl House {
         })
     }
 
-    fn on_behalf_of<T>(tenant: TenantId, message: T) -> Request<T> {
+    pub fn on_behalf_of<T>(tenant: TenantId, message: T) -> Request<T> {
         let mut request = Request::new(message);
         let principal = Principal { scope: Scope::Tenant.into(), tenant_id: tenant.to_string(), ..Principal::default() };
         let value = MetadataValue::from_bytes(&prost::Message::encode_to_vec(&principal));
@@ -141,12 +177,28 @@ impl House {
 
     pub async fn send_request(&self, tenant: TenantId, session: SessionId, request: SendMessageRequest) -> Result<String> {
         let request = SendMessageRequest { session_id: session.to_string(), ..request };
-        Ok(self.messages.clone().send_message(Self::on_behalf_of(tenant, request)).await?.into_inner().id)
+        Ok(self.hand_over(tenant, request).await?.id)
+    }
+
+    /// Hands over a request as it is.
+    pub async fn hand_over(&self, tenant: TenantId, request: SendMessageRequest) -> Result<Message, Status> {
+        Ok(self.messages.clone().send_message(Self::on_behalf_of(tenant, request)).await?.into_inner())
     }
 
     pub async fn message(&self, tenant: TenantId, id: &str) -> Result<Message> {
         let request = GetMessageRequest { id: id.to_owned(), ..Default::default() };
         Ok(self.messages.clone().get_message(Self::on_behalf_of(tenant, request)).await?.into_inner())
+    }
+
+    /// A client of the messages.
+    pub fn messages(&self) -> MessageServiceClient<Channel> {
+        self.messages.clone()
+    }
+
+    /// A tenant's events after the one with this id; all of them when it is empty.
+    pub async fn list_events(&self, tenant: TenantId, after: &str) -> Result<Vec<Event>> {
+        let request = ListEventsRequest { after: after.to_owned(), page_size: 1000, ..ListEventsRequest::default() };
+        Ok(self.events.clone().list_events(Self::on_behalf_of(tenant, request)).await?.into_inner().events)
     }
 
     pub async fn fence(&self, session: SessionId, epoch: u64) -> Result<u64> {
@@ -156,14 +208,30 @@ impl House {
     }
 
     pub async fn claim(&self, claim_id: &str, sessions: &[(SessionId, u64, u32)]) -> Result<ClaimResponse> {
+        self.claim_as(claim_id, sessions, &SessionClaim::default()).await
+    }
+
+    /// Claims for sessions that send under ids of ours.
+    pub async fn claim_web(&self, session: SessionId, epoch: u64) -> Result<Vec<ClaimedMessage>> {
+        let web = SessionClaim { repeatable: true, ..SessionClaim::default() };
+        Ok(self.claim_as(&claim_id(), &[(session, epoch, 10)], &web).await?.messages)
+    }
+
+    /// Claims for sessions of a kind.
+    pub async fn claim_as(&self, claim_id: &str, sessions: &[(SessionId, u64, u32)], kind: &SessionClaim) -> Result<ClaimResponse> {
         let sessions = sessions.iter().map(|(session, epoch, max)| SessionClaim {
             session_id: session.to_string(),
             epoch: *epoch,
             max: *max,
-            windowed: false,
+            ..kind.clone()
         });
         let request = ClaimRequest { claim_id: claim_id.to_owned(), sessions: sessions.collect() };
         Ok(self.ledger.clone().claim(request).await?.into_inner())
+    }
+
+    /// Tells what a customer did.
+    pub async fn hear(&self, inbound: Inbound) -> Result<(), Status> {
+        self.ledger.clone().report_inbound(ReportInboundRequest { inbound: vec![inbound] }).await.map(drop)
     }
 
     pub async fn report(&self, claimed: &ClaimedMessage, outcome: outcome::Outcome) -> Result<u32> {

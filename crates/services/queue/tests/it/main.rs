@@ -1,4 +1,10 @@
 mod claims;
+mod contents;
+mod conversations;
+mod events;
 mod house;
+mod people;
+mod races;
 mod receipts;
+mod repeats;
 mod secrecy;

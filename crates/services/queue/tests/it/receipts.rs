@@ -72,3 +72,29 @@ async fn receipts_twice_and_backwards_change_nothing() -> Result<()> {
     assert_eq!(message.history.len(), 5, "queued, sending, sent, delivered, read");
     Ok(())
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_played_was_read_and_is_told_once() -> Result<()> {
+    let house = House::start().await?;
+    let (tenant, session): (TenantId, SessionId) = (house.ids.mint(), house.ids.mint());
+    house.fence(session, 1).await?;
+    let id = house.send(tenant, session, "201234567890", "hello").await?;
+    house.claim(&claim_id(), &[(session, 1, 1)]).await?;
+    for (kind, applied) in [(ReceiptKind::Played, 1), (ReceiptKind::Played, 0), (ReceiptKind::Read, 0)] {
+        assert_eq!(house.receipt(session, "wamid.1", &id, kind).await?.applied, applied);
+    }
+    let message = house.message(tenant, &id).await?;
+    assert_eq!((message.state(), message.provider_id.as_str()), (MessageState::Read, "wamid.1"));
+    assert!(message.read_time.is_some() && message.played_time.is_some());
+    assert_eq!(message.history.len(), 5, "queued, sending, sent, delivered, read");
+    let kinds: Vec<String> = house.list_events(tenant, "").await?.into_iter().map(|event| event.kind).collect();
+    assert_eq!(kinds, ["queued", "sending", "sent", "delivered", "read", "played"]);
+
+    // One that is told before its message is known waits like any other.
+    let later = house.send(tenant, session, "201234567891", "hello").await?;
+    let claimed = house.claim(&claim_id(), &[(session, 1, 1)]).await?.messages.remove(0);
+    assert_eq!(house.receipt(session, "wamid.2", "", ReceiptKind::Played).await?.parked, 1);
+    house.report(&claimed, Outcome::Acknowledged(Acknowledged { provider_id: "wamid.2".into() })).await?;
+    assert!(house.message(tenant, &later).await?.played_time.is_some());
+    Ok(())
+}

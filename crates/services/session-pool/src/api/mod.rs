@@ -1,13 +1,19 @@
 //! What the service answers, one file per proto service.
 
+mod devices;
+mod media;
+mod pairing;
 mod pool;
+mod status;
 mod sessions;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
+use barid_domain::Clock;
+use barid_whatsapp::cloud::Client;
 use tokio::sync::Notify;
 
-use crate::{clients::Directory, store::Store};
+use crate::{clients::Directory, link::Pairer, signals::Signals, store::Store};
 
 #[derive(Clone)]
 pub(crate) struct State {
@@ -15,4 +21,15 @@ pub(crate) struct State {
     pub directory: Directory,
     /// Notified when a webhook was stored.
     pub arrived: Arc<Notify>,
+    pub signals: Signals,
+    /// Links devices; missing in a build without them.
+    pub pairer: Option<Arc<dyn Pairer>>,
+    /// What customers sent.
+    pub blobs: barid_blob::Store,
+    pub clock: Arc<dyn Clock>,
+    pub cloud: Client,
+    /// Largest file that is brought, in bytes.
+    pub media_limit: u64,
+    /// How long a replica counts as alive.
+    pub ttl: Duration,
 }

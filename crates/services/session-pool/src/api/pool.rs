@@ -4,7 +4,7 @@ use barid_domain::{SessionId, TenantId};
 use barid_proto::{
     Violations, fault, ids,
     session_pool::v1::{
-        ChooseSessionRequest, ChooseSessionResponse, IngestWebhookRequest, IngestWebhookResponse, pool_service_server::PoolService,
+        ChooseSessionRequest, ChooseSessionResponse, FetchMediaRequest, FetchMediaResponse, IngestWebhookRequest, IngestWebhookResponse, pool_service_server::PoolService,
     },
     status::not_found,
 };
@@ -43,5 +43,11 @@ impl PoolService for State {
             self.arrived.notify_one();
         }
         Ok(Response::new(IngestWebhookResponse { stored }))
+    }
+
+    async fn fetch_media(&self, request: Request<FetchMediaRequest>) -> Result<Response<FetchMediaResponse>, Status> {
+        let request = request.into_inner();
+        let (tenant, session) = (ids::argument("tenantId", &request.tenant_id)?, ids::argument("sessionId", &request.session_id)?);
+        self.media_part(tenant, session, &request.pointer, request.offset).await.map(Response::new)
     }
 }

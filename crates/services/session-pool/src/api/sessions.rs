@@ -5,8 +5,8 @@ use barid_domain::SessionId;
 use barid_proto::{
     Violations, ids,
     session_pool::v1::{
-        ActivateSessionRequest, CreateSessionRequest, DeactivateSessionRequest, DeleteSessionRequest, GetSessionRequest,
-        ListSessionsRequest, ListSessionsResponse, Session, UpdateSessionRequest, session_service_server::SessionService,
+        ActivateSessionRequest, CheckNumbersRequest, CheckNumbersResponse, CreateSessionRequest, DeactivateSessionRequest, DeleteSessionRequest, GetSessionRequest,
+        ListSessionsRequest, ListSessionsResponse, LogoutSessionRequest, Session, UpdateSessionRequest, session_service_server::SessionService,
     },
 };
 use tonic::{Request, Response, Status};
@@ -68,6 +68,16 @@ impl SessionService for State {
     async fn deactivate_session(&self, request: Request<DeactivateSessionRequest>) -> Result<Response<Session>, Status> {
         let (tenant, id) = (tenant(&request)?, ids::resource(&request.get_ref().id)?);
         Ok(Response::new(self.store.set_session(tenant, id, false).await?))
+    }
+
+    async fn logout_session(&self, request: Request<LogoutSessionRequest>) -> Result<Response<Session>, Status> {
+        let (tenant, id) = (tenant(&request)?, ids::resource(&request.get_ref().id)?);
+        Ok(Response::new(self.logout(tenant, id).await?))
+    }
+
+    async fn check_numbers(&self, request: Request<CheckNumbersRequest>) -> Result<Response<CheckNumbersResponse>, Status> {
+        let tenant = tenant(&request)?;
+        Ok(Response::new(self.numbers(tenant, request.into_inner()).await?))
     }
 }
 

@@ -29,6 +29,10 @@ pub(crate) struct Profile {
 }
 
 impl Profile {
+    pub(crate) fn time_zone(&self) -> chrono_tz::Tz {
+        self.time_zone
+    }
+
     /// Whether a moment lies in one of the tenant's peak windows.
     pub(crate) fn is_peak(&self, at: DateTime<Utc>) -> bool {
         let time = at.with_timezone(&self.time_zone).time();

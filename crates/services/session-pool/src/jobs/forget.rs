@@ -1,4 +1,5 @@
-//! Replicas that died are forgotten, long after their sessions could be taken over.
+//! What is of no more use is forgotten: replicas that died, long after their sessions could be taken over; errands; and what linked devices
+//! need not remember any longer.
 
 use std::time::Duration;
 
@@ -15,6 +16,8 @@ pub(crate) fn start(jobs: &Jobs, store: &Store, patience: Duration) {
             if forgotten > 0 {
                 tracing::info!(forgotten, "replicas that died are forgotten");
             }
+            store.forget_errands().await?;
+            while store.expire_cells().await? > 0 {}
             Ok::<_, Error>(())
         }
     });

@@ -120,6 +120,11 @@ impl Inbox {
     fn read(&self, deliveries: &[Delivery]) -> Contents {
         let mut contents = Contents::default();
         for (index, delivery) in deliveries.iter().enumerate() {
+            #[cfg(feature = "web")]
+            if let Some(messages) = crate::web::unpack(&delivery.body) {
+                contents.inbound.extend(messages);
+                continue;
+            }
             let changes = webhook::parse(&delivery.body).unwrap_or_else(|error| {
                 // It was read once when it came.
                 tracing::error!(delivery = %delivery.id, %error, "a stored webhook is none");
@@ -190,5 +195,6 @@ fn inbound(delivery: &Delivery, message: Inbound) -> Option<WireInbound> {
         profile_name: message.profile_name.unwrap_or_default(),
         business_scoped_id: message.user_id.unwrap_or_default(),
         time: Some(timestamp(message.timestamp)),
+        ..WireInbound::default()
     })
 }

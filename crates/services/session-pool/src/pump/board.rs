@@ -8,7 +8,6 @@ use std::{
 
 use barid_domain::{SessionId, TenantId};
 use barid_proto::{queue::v1::SessionDemand, session_pool::v1::SessionState};
-use barid_whatsapp::cloud::Number;
 use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
 
@@ -21,7 +20,11 @@ use crate::{
     ownership::is_preferred,
     pace::Pace,
     share::Wish,
-    store::{Sender, Standing},
+    store::{Sender, Standing, Way},
+};
+use super::{
+    courier::Line,
+    slots::{Berth, Phase},
 };
 
 /// A row is read again after so long, in case nobody told that it changed.
@@ -35,12 +38,12 @@ const PEAK: Duration = Duration::from_secs(30);
 /// Most tenants looked up in one turn.
 const LOOK_UP: usize = 32;
 /// How long messages wait before a replica takes a session that another one should look after.
-const COURTESY: TimeDelta = TimeDelta::milliseconds(1000);
+pub(super) const COURTESY: TimeDelta = TimeDelta::milliseconds(1000);
 /// Between claims of a session whose waiting messages may not be claimed yet: they wait for others to the same customer.
 const DRY: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Ownership {
+pub(super) enum Ownership {
     /// Nobody knows.
     Unknown,
     /// Of another replica; worth asking again at this time.
@@ -50,45 +53,60 @@ enum Ownership {
     Ours(u64),
 }
 
-struct Entry {
-    tenant: TenantId,
+pub(super) struct Entry {
+    pub(super) tenant: TenantId,
     /// Missing when deleted, or not read yet.
-    sender: Option<Sender>,
+    pub(super) sender: Option<Sender>,
     read: Option<Duration>,
-    ownership: Ownership,
-    immediate: u64,
-    waiting: u64,
+    pub(super) ownership: Ownership,
+    pub(super) immediate: u64,
+    pub(super) waiting: u64,
     /// As far as is known, messages that could be claimed.
-    left: u64,
-    oldest: DateTime<Utc>,
+    pub(super) left: u64,
+    pub(super) oldest: DateTime<Utc>,
     /// When a dry session is tried again, the pause before that, and what was waiting.
-    dry: Option<(Duration, Duration, u64)>,
-    pace: Pace,
-    breaker: Breaker,
+    pub(super) dry: Option<(Duration, Duration, u64)>,
+    pub(super) pace: Pace,
+    pub(super) breaker: Breaker,
     /// Pauses without a success between.
-    strikes: u32,
-    in_flight: u32,
+    pub(super) strikes: u32,
+    pub(super) in_flight: u32,
     used: bool,
     touched: Option<Duration>,
-    active: Duration,
+    pub(super) active: Duration,
+    /// What a linked device has besides.
+    pub(super) berth: Berth,
 }
 
 impl Entry {
-    fn can_send(&self) -> bool {
+    pub(super) fn can_send(&self) -> bool {
         use SessionState::{Cold, Draining, Warm, Warming};
         self.sender.as_ref().is_some_and(|sender| matches!(sender.state, Cold | Warming | Warm | Draining))
     }
 
-    fn epoch(&self) -> Option<u64> {
+    pub(super) fn epoch(&self) -> Option<u64> {
         if let Ownership::Ours(epoch) = self.ownership { Some(epoch) } else { None }
+    }
+
+    pub(super) fn is_web(&self) -> bool {
+        self.sender.as_ref().is_some_and(|sender| matches!(sender.way, Way::Web(_)))
+    }
+
+    /// Whether what is claimed now could go at once.
+    fn is_connected(&self) -> bool {
+        match self.sender.as_ref().map(|sender| &sender.way) {
+            Some(Way::Cloud { .. }) => true,
+            Some(Way::Web(_)) => matches!(self.berth.phase, Phase::Warm(_)),
+            None => false,
+        }
     }
 }
 
 pub(super) struct Board {
-    rules: choice::Settings,
+    pub(super) rules: choice::Settings,
     most_per_session: u32,
-    entries: HashMap<SessionId, Entry>,
-    peaks: HashMap<TenantId, (bool, Duration)>,
+    pub(super) entries: HashMap<SessionId, Entry>,
+    pub(super) peaks: HashMap<TenantId, (bool, Duration)>,
     in_flight: u32,
 }
 
@@ -120,7 +138,8 @@ impl Board {
     /// Sessions with messages waiting whose rows must be read.
     pub(super) fn unread(&self, now: Duration) -> Vec<SessionId> {
         let stale = |entry: &Entry| entry.read.is_none_or(|read| now.saturating_sub(read) >= FRESH);
-        self.entries.iter().filter(|(_, entry)| entry.left > 0 && stale(entry)).map(|(session, _)| *session).collect()
+        let wanted = |entry: &Entry| entry.left > 0 || entry.berth.is_wanted();
+        self.entries.iter().filter(|(_, entry)| wanted(entry) && stale(entry)).map(|(session, _)| *session).collect()
     }
 
     pub(super) fn set_sender(&mut self, session: SessionId, sender: Option<Sender>, now: Duration) {
@@ -129,7 +148,7 @@ impl Board {
         if let Some(sender) = &sender {
             match &entry.sender {
                 Some(known) if known.messages_per_minute == sender.messages_per_minute => {}
-                Some(_) => entry.pace.set(sender.messages_per_minute),
+                Some(_) => entry.pace.set(sender.messages_per_minute, now),
                 None => entry.pace = Pace::new(sender.messages_per_minute, now),
             }
         }
@@ -155,7 +174,7 @@ impl Board {
         self.peaks.insert(tenant, (peak, now));
     }
 
-    /// Sessions that can send and have no owner that is known. Another replica's favourites are left to it for a moment.
+    /// Cloud sessions that can send and have no owner that is known. Another replica's favourites are left to it for a moment.
     pub(super) fn takeable(&self, now: Duration, wall: DateTime<Utc>, replica: Uuid, alive: &[Uuid]) -> impl Iterator<Item = SessionId> {
         self.entries.iter().filter_map(move |(session, entry)| {
             let free = match entry.ownership {
@@ -164,7 +183,7 @@ impl Board {
                 Ownership::Fencing(_) | Ownership::Ours(_) => false,
             };
             let due = || wall - entry.oldest >= COURTESY || is_preferred(*session, replica, alive);
-            (free && entry.left > 0 && entry.can_send() && due()).then_some(*session)
+            (free && entry.left > 0 && entry.can_send() && !entry.is_web() && due()).then_some(*session)
         })
     }
 
@@ -204,7 +223,7 @@ impl Board {
         }
     }
 
-    fn set_ownership(&mut self, session: SessionId, ownership: Ownership) {
+    pub(super) fn set_ownership(&mut self, session: SessionId, ownership: Ownership) {
         if let Some(entry) = self.entries.get_mut(&session) {
             entry.ownership = ownership;
         }
@@ -218,20 +237,20 @@ impl Board {
     pub(super) fn wishes(&mut self, now: Duration, wall: DateTime<Utc>) -> Vec<Wish> {
         let (rules, most, peaks) = (self.rules, self.most_per_session, &self.peaks);
         let wish = |(session, entry): (&SessionId, &mut Entry)| {
+            if !entry.is_connected() {
+                return None;
+            }
             let room = room(entry, now, most);
             if room == 0 || wait(entry, now) > Duration::ZERO {
                 return None;
             }
             let candidate = Candidate {
-                session: *session,
                 immediate: entry.immediate,
                 waiting: entry.waiting,
                 oldest: entry.oldest,
                 peak: peaks.get(&entry.tenant).is_some_and(|(peak, _)| *peak),
                 last_used: entry.sender.as_ref().and_then(|sender| sender.last_used),
-                slot_since: None,
-                pinned: false,
-                unacknowledged: entry.in_flight > 0,
+                ..Candidate::new(*session, wall)
             };
             let most = room.min(entry.pace.room(now)).min(u32::try_from(entry.left).unwrap_or(u32::MAX));
             Some((choice::rank(&candidate, wall, &rules), Wish { session: *session, tenant: entry.tenant, most }))
@@ -256,21 +275,51 @@ impl Board {
         let ready = self
             .entries
             .values_mut()
+            .filter(|entry| entry.is_connected())
             .filter_map(|entry| (room(entry, now, most) > 0 || !entry.breaker.wait(now).is_zero()).then(|| wait(entry, now)));
         ready.min().unwrap_or(IDLE)
     }
 
-    /// A message goes: the number to send it from, unless the session may not send any more.
-    pub(super) fn began(&mut self, session: SessionId, tenant: TenantId, epoch: u64, now: Duration, random: f64) -> Option<Number> {
+    /// A message goes: the line to send it on, unless the session may not send any more.
+    pub(super) fn began(&mut self, session: SessionId, tenant: TenantId, epoch: u64, now: Duration, random: f64) -> Option<Line> {
         let entry = self.entries.entry(session).or_insert_with(|| entry(tenant, DateTime::default(), now));
         entry.in_flight += 1;
         self.in_flight += 1;
         if entry.epoch() != Some(epoch) || !entry.can_send() {
             return None;
         }
+        let line = match (&entry.sender.as_ref()?.way, &entry.berth.phase) {
+            (Way::Cloud { number, .. }, _) => Line::Cloud(number.clone()),
+            (Way::Web(_), Phase::Warm(link)) => Line::Web(link.clone()),
+            (Way::Web(_), _) => return None,
+        };
         entry.pace.spend(random);
         entry.used = true;
-        entry.sender.as_ref().map(|sender| sender.number.clone())
+        Some(line)
+    }
+
+    pub(super) fn way(&self, session: SessionId) -> Option<&Way> {
+        self.entries.get(&session)?.sender.as_ref().map(|sender| &sender.way)
+    }
+
+    /// Slows young devices down, by when they were linked.
+    pub(super) fn pace_young(&mut self, now: Duration, hourly: impl Fn(DateTime<Utc>) -> Option<u32>) {
+        for entry in self.entries.values_mut() {
+            if let Some(Way::Web(device)) = entry.sender.as_ref().map(|sender| &sender.way)
+                && let Some(linked) = device.linked
+            {
+                entry.pace.set_young(hourly(linked), now);
+            }
+        }
+    }
+
+    pub(super) fn tenant(&self, session: SessionId) -> Option<TenantId> {
+        self.entries.get(&session).map(|entry| entry.tenant)
+    }
+
+    /// Whether a session is a linked device: it sends free text at any time, and again under the same id.
+    pub(super) fn is_web(&self, session: SessionId) -> bool {
+        self.entries.get(&session).is_some_and(Entry::is_web)
     }
 
     /// Of `asked` messages a claim gave `given`.
@@ -336,11 +385,13 @@ impl Board {
 
     /// Forgets sessions without anything to do.
     pub(super) fn prune(&mut self, now: Duration) {
-        self.entries.retain(|_, entry| entry.in_flight > 0 || entry.left > 0 || now.saturating_sub(entry.active) < IDLE);
+        self.entries.retain(|_, entry| {
+            entry.in_flight > 0 || entry.left > 0 || entry.berth.is_wanted() || now.saturating_sub(entry.active) < IDLE
+        });
     }
 }
 
-fn entry(tenant: TenantId, oldest: DateTime<Utc>, now: Duration) -> Entry {
+pub(super) fn entry(tenant: TenantId, oldest: DateTime<Utc>, now: Duration) -> Entry {
     Entry {
         tenant,
         sender: None,
@@ -358,6 +409,7 @@ fn entry(tenant: TenantId, oldest: DateTime<Utc>, now: Duration) -> Entry {
         used: false,
         touched: None,
         active: now,
+        berth: Berth::default(),
     }
 }
 

@@ -8,21 +8,36 @@ use barid_proto::{
     timestamp,
 };
 use barid_whatsapp::cloud::{Client, Number};
+use chrono::{DateTime, Utc};
 use tokio::sync::mpsc;
+use uuid::Uuid;
 
 use crate::{
+    link::{Ended, Link},
     ownership::Lease,
     verdict::{self, Effect},
     wire,
 };
 
-/// What the pump hears of a message under way.
-#[derive(Clone, Copy, Debug)]
+/// What the pump hears of messages under way, and of connections.
 pub(crate) enum News {
     /// WhatsApp answered, or did not.
     Sent { session: SessionId, effect: Effect },
     /// The ledger knows the outcome.
     Reported { session: SessionId },
+    /// A session is connected.
+    Up { session: SessionId, epoch: u64, link: Arc<dyn Link> },
+    /// A session is not connected, or not any more. Told once for each time that a connection was begun.
+    Down { session: SessionId, epoch: u64, ended: Ended },
+    /// An errand ended.
+    Ran { errand: Uuid },
+}
+
+/// What a message goes out on.
+#[derive(Clone)]
+pub(crate) enum Line {
+    Cloud(Number),
+    Web(Arc<dyn Link>),
 }
 
 /// An outcome on its way to the ledger.
@@ -46,7 +61,7 @@ impl Courier {
     }
 
     /// Sends a message that was claimed at `claimed`, if the replica may still speak for the session.
-    pub(crate) fn send(&self, session: SessionId, number: Number, message: ClaimedMessage, claimed: Duration) {
+    pub(crate) fn send(&self, session: SessionId, line: Line, message: ClaimedMessage, claimed: Duration) {
         if !self.lease.covers(claimed) {
             let report = self.report(session, &message, not_sent("owner_silent"));
             let reports = self.reports.clone();
@@ -58,9 +73,13 @@ impl Courier {
             let mut outcome = Outcome { message_id: message.message_id.clone(), attempt: message.attempt, ..Outcome::default() };
             let (found, effect) = match wire::outgoing(message) {
                 Some(out) => {
-                    let sent = cloud.send(&number, &out).await;
+                    let id = out.message_id.clone();
+                    let sent = match line {
+                        Line::Cloud(number) => cloud.send(&number, &out).await,
+                        Line::Web(link) => link.send(out).await,
+                    };
                     if let Err(failure) = &sent {
-                        tracing::info!(message = out.message_id, %session, action = ?failure.action, %failure, "not sent");
+                        tracing::info!(message = id, %session, action = ?failure.action, %failure, "not sent");
                     }
                     verdict::judge(sent, clock.now())
                 }
@@ -73,6 +92,12 @@ impl Courier {
             }
             hand_in(&reports, Report { session, outcome }).await;
         });
+    }
+
+    /// Returns a message that must wait, its attempt uncounted.
+    pub(crate) async fn postpone(&self, session: SessionId, message: &ClaimedMessage, reason: &str, until: DateTime<Utc>) {
+        let failure = Failure { reason: reason.to_owned(), not_before: Some(timestamp(until)) };
+        hand_in(&self.reports, self.report(session, message, outcome::Outcome::Returned(failure))).await;
     }
 
     /// Returns a message that shall not be sent after all, its attempt uncounted.

@@ -3,10 +3,15 @@
 
 mod board;
 mod courier;
+mod errands;
+mod gates;
 mod notices;
 mod report;
+mod rotate;
+mod slots;
 
 use std::{
+    borrow::Cow,
     collections::{HashMap, HashSet},
     sync::Arc,
     time::Duration,
@@ -14,7 +19,10 @@ use std::{
 
 use barid_bus::Bus;
 use barid_domain::{Clock, SessionId, TenantId};
-use barid_proto::queue::v1::{ClaimRequest, ClaimResponse, FenceRequest, ListDemandRequest, SessionClaim, SessionEpoch};
+use barid_proto::{
+    queue::v1::{ClaimRequest, ClaimResponse, FenceRequest, ListDemandRequest, SessionClaim, SessionEpoch},
+    session_pool::v1::SessionState,
+};
 use barid_whatsapp::cloud::Client;
 use chrono::{DateTime, TimeDelta, Utc};
 use futures::{FutureExt, StreamExt, future};
@@ -24,17 +32,24 @@ use tonic::{Code, Status};
 use uuid::Uuid;
 
 use crate::{
-    Error, choice,
+    Error,
+    breaker::{Outage, OutageRules},
+    choice::Why,
     clients::{Directory, Ledger},
+    link::{Dialer, Ended},
+    logins::{self, Budget},
     ownership::Lease,
+    pace::Answer,
     share::share,
-    store::{Rest, Store},
+    store::{Patience, Rest, Standing, Store},
     verdict::{self, Effect},
 };
 use board::Board;
-use courier::{Courier, News};
+use courier::Courier;
+use gates::Gates;
 use notices::{Notice, Notices};
 
+pub(crate) use courier::News;
 pub(crate) use notices::RELEASED;
 
 /// Most messages of one claim: even the longest fit into one answer on the bus.
@@ -61,9 +76,20 @@ pub(crate) struct Parts {
     /// Replicas that are alive.
     pub alive: watch::Receiver<Vec<Uuid>>,
     pub cloud: Client,
+    /// Makes connections for linked devices; missing in a build without them.
+    pub dialer: Option<Arc<dyn Dialer>>,
+    /// What connections tell.
+    pub news: (mpsc::Sender<News>, mpsc::Receiver<News>),
+    /// How this replica stands, an encoded `Replica`.
+    pub status: watch::Sender<Vec<u8>>,
     pub config: crate::PoolConfig,
-    /// How long an owner must not have been heard of before its sessions are taken over.
-    pub patience: Duration,
+    pub pacing: crate::PacingConfig,
+    pub patience: Patience,
+}
+
+/// What news there is room for: two of each message under way, and a few of each connection.
+pub(crate) fn news(config: &crate::PoolConfig) -> (mpsc::Sender<News>, mpsc::Receiver<News>) {
+    mpsc::channel(2 * config.max_in_flight as usize + 4 * config.slots)
 }
 
 /// A claim that is repeated until it is answered.
@@ -79,17 +105,37 @@ pub(crate) struct Pump {
     ledger: Ledger,
     board: Board,
     courier: Courier,
-    news: mpsc::Receiver<News>,
+    gates: Gates,
+    slots: Slots,
     notices: Notices,
     pending: Option<Pending>,
     /// Replicas that left since the last heartbeat counted them as alive.
     left: HashSet<Uuid>,
     /// Rests that are not written yet.
-    rests: HashMap<SessionId, (TenantId, Rest, &'static str)>,
+    rests: HashMap<SessionId, (TenantId, Rest, Cow<'static, str>)>,
     /// Whether something may wait that the board does not know.
     stale: bool,
     looked: Duration,
     draining: bool,
+}
+
+/// What belongs to connections.
+struct Slots {
+    budget: Budget,
+    outage: Outage,
+    /// Connections that ended and whose end has no consequences yet.
+    ended: Vec<(SessionId, u64, Ended)>,
+    /// States that are not written yet.
+    states: HashMap<SessionId, SessionState>,
+    given_up: Vec<Standing>,
+    why: Vec<Why>,
+    /// When it was last asked who should be connected although nothing waits.
+    due_looked: Option<Duration>,
+    /// Errands that are being run.
+    running: HashSet<Uuid>,
+    errands_stale: bool,
+    logins: u64,
+    failed_logins: u64,
 }
 
 impl Pump {
@@ -99,18 +145,33 @@ impl Pump {
         let most = parts.config.max_in_flight as usize;
         // Each message under way has one report and two news at most, so that nobody ever waits for room.
         let (reports, reported) = mpsc::channel(most);
-        let (tell, news) = mpsc::channel(2 * most);
+        let tell = parts.news.0.clone();
         let reporting = report::run(ledger.clone(), reported, tell.clone());
         let notices = notices::listen(&parts.bus).await?;
         let courier = Courier::new(parts.cloud.clone(), parts.lease.clone(), parts.clock.clone(), reports, tell);
-        let rules = choice::Settings { slots: parts.config.slots, ..choice::Settings::default() };
-        let board = Board::new(rules, parts.config.max_in_flight_per_session);
+        let board = Board::new(parts.config.rules(), parts.config.max_in_flight_per_session);
+        let gates = Gates::new(parts.pacing.clone());
+        let login_rules = logins::Rules { per_second: parts.config.logins_per_second, ..logins::Rules::default() };
+        let slots = Slots {
+            budget: Budget::new(login_rules, parts.alive.borrow().len(), parts.lease.now()),
+            outage: Outage::new(OutageRules::default()),
+            ended: Vec::new(),
+            states: HashMap::new(),
+            given_up: Vec::new(),
+            why: Vec::new(),
+            due_looked: None,
+            running: HashSet::new(),
+            errands_stale: true,
+            logins: 0,
+            failed_logins: 0,
+        };
         let pump = Self {
             parts,
             ledger,
             board,
             courier,
-            news,
+            gates,
+            slots,
             notices,
             pending: None,
             left: HashSet::new(),
@@ -129,11 +190,11 @@ impl Pump {
             tokio::select! {
                 biased;
                 () = shutdown.cancelled() => break,
-                Some(news) = self.news.recv() => self.hear(news),
+                Some(news) = self.parts.news.1.recv() => self.hear(news),
                 Some(notice) = self.notices.next() => self.notice(notice),
                 () = tokio::time::sleep(wait) => {}
             }
-            while let Ok(news) = self.news.try_recv() {
+            while let Ok(news) = self.parts.news.1.try_recv() {
                 self.hear(news);
             }
             while let Some(Some(notice)) = self.notices.next().now_or_never() {
@@ -153,12 +214,15 @@ impl Pump {
     async fn turn(&mut self) -> Result<(), Error> {
         self.write_rests().await?;
         if !self.parts.lease.holds() {
+            // Another replica may have the sessions any moment now.
+            self.hang_up();
             return Ok(());
         }
         let since = self.parts.lease.now().saturating_sub(self.looked);
         if since >= self.parts.config.tick || (self.stale && since >= GLANCE && self.free() > 0) {
             self.look().await?;
             self.take().await?;
+            self.rotate().await?;
         }
         self.claim().await
     }
@@ -190,6 +254,7 @@ impl Pump {
         let now = self.parts.lease.now();
         self.looked = now;
         self.board.set_demand(demand, now);
+        self.look_for_devices(now).await?;
         let unread = self.board.unread(now);
         if !unread.is_empty() {
             let mut senders = self.parts.store.senders(unread.clone()).await?;
@@ -211,22 +276,39 @@ impl Pump {
         if !used.is_empty() {
             self.parts.store.touch(used).await?;
         }
+        self.board.pace_young(now, |linked| self.gates.hourly(linked, wall));
         self.board.prune(now);
+        self.gates.prune(now);
         Ok(())
     }
 
     /// Becomes the owner of sessions that have messages waiting and no owner: first here, then in the ledger's fence.
     async fn take(&mut self) -> Result<(), Error> {
-        let (now, wall) = (self.parts.lease.now(), self.parts.clock.now());
+        let (now, wall, alive) = (self.parts.lease.now(), self.parts.clock.now(), self.alive());
+        let wanted: Vec<SessionId> = self.board.takeable(now, wall, self.parts.replica, &alive).take(TAKE).collect();
+        if !wanted.is_empty() {
+            self.own(wanted, now).await?;
+        }
+        self.fence().await
+    }
+
+    /// Replicas that are alive, as far as is known.
+    fn alive(&mut self) -> Vec<Uuid> {
         let mut alive = self.parts.alive.borrow().clone();
         self.left.retain(|replica| alive.contains(replica));
         alive.retain(|replica| !self.left.contains(replica));
-        let wanted: Vec<SessionId> = self.board.takeable(now, wall, self.parts.replica, &alive).take(TAKE).collect();
-        if !wanted.is_empty() {
-            let taken = self.parts.store.take(self.parts.replica, wanted.clone(), self.parts.patience).await?;
-            // An owner that is alive beats several times before it is worth asking again.
-            self.board.set_taken(&wanted, &taken, now + self.parts.config.heartbeat_ttl / 3);
-        }
+        alive
+    }
+
+    async fn own(&mut self, wanted: Vec<SessionId>, now: Duration) -> Result<(), Error> {
+        let taken = self.parts.store.take(self.parts.replica, wanted.clone(), self.parts.patience).await?;
+        // An owner that is alive beats several times before it is worth asking again.
+        self.board.set_taken(&wanted, &taken, now + self.parts.config.heartbeat_ttl / 3);
+        Ok(())
+    }
+
+    /// Tells the ledger the epochs of sessions that were taken.
+    async fn fence(&mut self) -> Result<(), Error> {
         let fencing = self.board.fencing();
         if fencing.is_empty() {
             return Ok(());
@@ -261,7 +343,8 @@ impl Pump {
                 .into_iter()
                 .filter_map(|(session, max)| {
                     let epoch = self.board.epoch(session)?;
-                    Some(SessionClaim { session_id: session.to_string(), epoch, max, windowed: true })
+                    let is_web = self.board.is_web(session);
+                    Some(SessionClaim { session_id: session.to_string(), epoch, max, windowed: !is_web, repeatable: is_web })
                 })
                 .collect();
             if sessions.is_empty() {
@@ -289,7 +372,7 @@ impl Pump {
     }
 
     async fn claimed(&mut self, request: &ClaimRequest, answer: ClaimResponse, claimed: Duration) {
-        let now = self.parts.lease.now();
+        let (now, wall) = (self.parts.lease.now(), self.parts.clock.now());
         for session in answer.stale_sessions.iter().filter_map(|id| id.parse().ok()) {
             tracing::warn!(%session, "owned by another now");
             self.board.lost(session);
@@ -301,9 +384,17 @@ impl Pump {
                 continue;
             };
             *counts.entry(session).or_default() += 1;
-            let number = self.board.began(session, tenant, message.epoch, now, rand::random()).filter(|_| !self.draining);
-            match number {
-                Some(number) => self.courier.send(session, number, message, claimed),
+            let line = self.board.began(session, tenant, message.epoch, now, rand::random()).filter(|_| !self.draining);
+            let answer = match self.board.way(session).filter(|_| line.is_some()) {
+                Some(way) => self.gates.pass(session, way, &message, now, wall),
+                None => Answer::Now,
+            };
+            match line {
+                Some(_) if let Answer::NotBefore { at, because } = answer => {
+                    let until = later(wall, at.saturating_sub(now));
+                    self.courier.postpone(session, &message, gates::reason(because), until).await;
+                }
+                Some(line) => self.courier.send(session, line, message, claimed),
                 None => self.courier.give_back(session, &message).await,
             }
         }
@@ -318,6 +409,7 @@ impl Pump {
         match notice {
             Notice::Demand => {}
             Notice::Changed(session) => session.into_iter().for_each(|session| self.board.changed(session)),
+            Notice::Errand => self.slots.errands_stale = true,
             Notice::Released(replica) => {
                 self.left.extend(replica);
                 self.board.released();
@@ -329,15 +421,20 @@ impl Pump {
         let now = self.parts.lease.now();
         match news {
             News::Reported { session } => self.board.ended(session, now),
+            News::Up { session, epoch, link } => self.up(session, epoch, link),
+            News::Down { session, epoch, ended } => self.down(session, epoch, ended),
+            News::Ran { errand } => {
+                self.slots.running.remove(&errand);
+            }
             News::Sent { session, effect } => match effect {
                 Effect::Pause { asked, shortest, reason } => {
                     let Some((tenant, strikes)) = self.board.pause(session) else { return };
                     let until = later(self.parts.clock.now(), verdict::rest(asked, shortest, strikes));
-                    self.rests.entry(session).or_insert((tenant, Rest::Until(until), reason));
+                    self.rests.entry(session).or_insert((tenant, Rest::Until(until), reason.into()));
                 }
                 Effect::Stop { reason } => {
                     let Some(tenant) = self.board.stop(session) else { return };
-                    self.rests.insert(session, (tenant, Rest::Stopped, reason));
+                    self.rests.insert(session, (tenant, Rest::Stopped, reason.into()));
                 }
                 Effect::BackOff => self.board.failed(session, now),
                 Effect::Fine => self.board.succeeded(session),
@@ -348,8 +445,8 @@ impl Pump {
 
     /// Writes which sessions rest. What cannot be written now is written next time.
     async fn write_rests(&mut self) -> Result<(), Error> {
-        while let Some((session, (tenant, rest, reason))) = self.rests.iter().next().map(|(session, rest)| (*session, *rest)) {
-            self.parts.store.rest(session, tenant, rest, reason).await?;
+        while let Some((session, (tenant, rest, reason))) = self.rests.iter().next().map(|(session, rest)| (*session, rest.clone())) {
+            self.parts.store.rest(session, tenant, rest, &reason).await?;
             self.rests.remove(&session);
         }
         Ok(())
@@ -367,12 +464,13 @@ impl Pump {
             }
         }
         while self.board.in_flight() > 0 {
-            let Some(news) = self.news.recv().await else { break };
+            let Some(news) = self.parts.news.1.recv().await else { break };
             self.hear(news);
             if let Err(error) = self.write_rests().await {
                 tracing::warn!(%error, "a pause is not written");
             }
         }
+        self.leave_slots().await;
     }
 }
 

@@ -7,7 +7,10 @@ use barid_domain::SessionId;
 use futures::{Stream, StreamExt, stream};
 use uuid::Uuid;
 
-use crate::{Error, store::CHANGED};
+use crate::{
+    Error,
+    store::{CHANGED, ERRAND},
+};
 
 /// Topic on which a replica that leaves says that its sessions are free, by its id.
 pub(crate) const RELEASED: &str = "sessions-released";
@@ -16,6 +19,7 @@ pub(super) enum Notice {
     Demand,
     Changed(Option<SessionId>),
     Released(Option<Uuid>),
+    Errand,
 }
 
 pub(super) type Notices = Pin<Box<dyn Stream<Item = Notice> + Send>>;
@@ -26,7 +30,8 @@ pub(super) async fn listen(bus: &Bus) -> Result<Notices, Error> {
     let demand = listen(Service::Queue, "demand").await?.map(|_| Notice::Demand);
     let changed = listen(Service::SessionPool, CHANGED).await?.map(|id| Notice::Changed(read(&id)));
     let released = listen(Service::SessionPool, RELEASED).await?.map(|id| Notice::Released(read(&id)));
-    Ok(stream::select_all([demand.boxed(), changed.boxed(), released.boxed()]).boxed())
+    let errand = listen(Service::SessionPool, ERRAND).await?.map(|_| Notice::Errand);
+    Ok(stream::select_all([demand.boxed(), changed.boxed(), released.boxed(), errand.boxed()]).boxed())
 }
 
 fn read<T: FromStr>(text: &[u8]) -> Option<T> {

@@ -25,6 +25,15 @@ pub(crate) mod session {
         pub last_used_at: Option<ChronoDateTimeUtc>,
         pub created_at: ChronoDateTimeUtc,
         pub deleted_at: Option<ChronoDateTimeUtc>,
+        /// 1 Meta's Cloud API, 2 WhatsApp Web.
+        pub connector: i16,
+        pub device_name: String,
+        pub presence: bool,
+        pub pinned: bool,
+        pub history_days: i32,
+        pub number_checks_per_day: i32,
+        pub linked_at: Option<ChronoDateTimeUtc>,
+        pub visited_at: Option<ChronoDateTimeUtc>,
     }
 
     #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

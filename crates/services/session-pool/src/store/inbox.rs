@@ -62,6 +62,22 @@ impl Store {
         Ok(u32::try_from(stored).unwrap_or(u32::MAX))
     }
 
+    /// Commits what a session's own connection heard.
+    pub(crate) async fn ingest_own(&self, tenant: TenantId, session: SessionId, body: &[u8]) -> Result<(), Error> {
+        let id = self.ids.mint::<()>().uuid();
+        let sealed = self.vault.tenant(tenant.uuid()).await?.seal(place(tenant.uuid(), id), body);
+        let insert = move |tx: Tx| async move {
+            tx.run(
+                "INSERT INTO session_pool.webhook_inbox (id, tenant_id, session_id, body, received_at, due_at)
+                 VALUES ($1, $2, $3, $4, now(), now())",
+                [id.into(), tenant.uuid().into(), session.uuid().into(), sealed.into()],
+            )
+            .await
+        };
+        self.db.engine.transaction("ingest from a connection", insert).await?;
+        Ok(())
+    }
+
     /// Takes deliveries that are due, in order within a session. For half a minute nobody else gets them; who takes them ends them with
     /// [`Store::delivered`] or [`Store::postpone`]. What cannot be opened is postponed by itself.
     pub(crate) async fn take_deliveries(&self, limit: u32) -> Result<Vec<Delivery>, Error> {

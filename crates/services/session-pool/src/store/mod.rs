@@ -1,11 +1,17 @@
 //! Sessions, who owns them, and what Meta told.
 
+mod cells;
+mod checks;
 mod choose;
 mod entity;
+mod errands;
 mod inbox;
+mod media;
 mod owners;
+mod pairings;
 mod sending;
 mod sessions;
+mod slots;
 mod standing;
 
 use std::sync::Arc;
@@ -22,10 +28,13 @@ use tokio::sync::Notify;
 
 pub use sea_orm::DbErr;
 
+pub(crate) use cells::{Cell, CellWriter, Change, Owner, WriteError};
 pub(crate) use choose::Choice;
+pub(crate) use errands::{ERRAND, Errand, ErrandKind, Errands};
 pub(crate) use inbox::Delivery;
-pub(crate) use owners::Standing;
-pub(crate) use sending::Sender;
+pub(crate) use owners::{Patience, Standing};
+pub(crate) use pairings::{Opened, PAIRING};
+pub(crate) use sending::{Device, Sender, Way};
 pub(crate) use standing::Rest;
 
 use crate::Error;
@@ -33,6 +42,10 @@ use crate::Error;
 /// The sessions' event table.
 pub(crate) const EVENTS: OutboxTable =
     OutboxTable { table: "session_pool.events", entity: "session", entity_id: |uuid| SessionId::from_uuid(uuid).to_string() };
+
+/// `sessions.connector`.
+const CLOUD: i16 = 1;
+const WEB: i16 = 2;
 
 /// Topic on which a session that changed is told, by its id.
 pub(crate) const CHANGED: &str = "session-changed";

@@ -5,21 +5,42 @@ use std::time::Duration;
 
 use barid_db::Tx;
 use barid_domain::SessionId;
+use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use super::Store;
 use crate::Error;
 
+/// How long an owner must not have been heard of before its sessions are taken over.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Patience {
+    /// A request that it made last may still be under way.
+    pub cloud: Duration,
+    /// WhatsApp ends the old connection by itself, and what is sent again shows once.
+    pub web: Duration,
+}
+
 /// A session with an epoch.
 pub(crate) type Standing = (SessionId, u64);
 
+/// A replica as the others know it.
+#[derive(Clone, Debug)]
+pub(crate) struct Heard {
+    pub id: Uuid,
+    pub at: DateTime<Utc>,
+    pub owned: u64,
+    /// An encoded `Replica`.
+    pub status: Vec<u8>,
+}
+
 impl Store {
-    /// Says that a replica is alive; gives back the replicas that are, itself among them.
-    pub(crate) async fn beat(&self, replica: Uuid, ttl: Duration) -> Result<Vec<Uuid>, Error> {
+    /// Says that a replica is alive, and how it stands; gives back the replicas that are, itself among them.
+    pub(crate) async fn beat(&self, replica: Uuid, ttl: Duration, status: Vec<u8>) -> Result<Vec<Uuid>, Error> {
         let beat = move |tx: Tx| async move {
             tx.run(
-                "INSERT INTO session_pool.replicas (id, heartbeat_at) VALUES ($1, now()) ON CONFLICT (id) DO UPDATE SET heartbeat_at = now()",
-                [replica.into()],
+                "INSERT INTO session_pool.replicas (id, heartbeat_at, status) VALUES ($1, now(), $2)
+                 ON CONFLICT (id) DO UPDATE SET heartbeat_at = now(), status = excluded.status",
+                [replica.into(), status.into()],
             )
             .await?;
             let alive = "SELECT id FROM session_pool.replicas WHERE heartbeat_at > now() - $1 * interval '1 second' ORDER BY id";
@@ -29,9 +50,30 @@ impl Store {
         self.db.engine.transaction("heartbeat", beat).await
     }
 
-    /// Takes those of the sessions that are unowned, or whose owner was not heard of for `patience`, each under a new epoch. Sessions that the
-    /// replica owned before get a new epoch, too.
-    pub(crate) async fn take(&self, replica: Uuid, sessions: Vec<SessionId>, patience: Duration) -> Result<Vec<Standing>, Error> {
+    /// The replicas that were heard of within `ttl`: when, how many sessions they own, and how they said they stand.
+    pub(crate) async fn replicas(&self, ttl: Duration) -> Result<Vec<Heard>, Error> {
+        let read = move |tx: Tx| async move {
+            tx.rows(
+                "SELECT r.id, r.heartbeat_at, (SELECT count(*) FROM session_pool.owners o WHERE o.replica_id = r.id), r.status
+                 FROM session_pool.replicas r WHERE r.heartbeat_at > now() - $1 * interval '1 second' ORDER BY r.id",
+                [ttl.as_secs_f64().into()],
+            )
+            .await
+        };
+        let heard = |row: &sea_orm::QueryResult| {
+            Ok(Heard {
+                id: row.try_get_by_index(0)?,
+                at: row.try_get_by_index(1)?,
+                owned: row.try_get_by_index::<i64>(2)?.cast_unsigned(),
+                status: row.try_get_by_index(3)?,
+            })
+        };
+        self.db.engine.transaction("read replicas", read).await?.iter().map(heard).collect()
+    }
+
+    /// Takes those of the sessions that are unowned, or whose owner was not heard of for as long as its connector asks for, each under a new
+    /// epoch. Sessions that the replica owned before get a new epoch, too.
+    pub(crate) async fn take(&self, replica: Uuid, sessions: Vec<SessionId>, patience: Patience) -> Result<Vec<Standing>, Error> {
         let ids: Vec<Uuid> = sessions.into_iter().map(SessionId::uuid).collect();
         let take = move |tx: Tx| async move {
             let rows = tx
@@ -40,9 +82,10 @@ impl Store {
                      SELECT s.id, s.tenant_id, $2, 1 FROM session_pool.sessions s WHERE s.id = ANY($1) AND s.deleted_at IS NULL ORDER BY s.id
                      ON CONFLICT (session_id) DO UPDATE SET replica_id = excluded.replica_id, epoch = o.epoch + 1
                      WHERE o.replica_id = excluded.replica_id OR NOT EXISTS (
-                        SELECT FROM session_pool.replicas r WHERE r.id = o.replica_id AND r.heartbeat_at > now() - $3 * interval '1 second')
+                        SELECT FROM session_pool.replicas r WHERE r.id = o.replica_id AND r.heartbeat_at > now() - interval '1 second' *
+                            (SELECT CASE WHEN s.connector = 2 THEN $4 ELSE $3 END FROM session_pool.sessions s WHERE s.id = o.session_id))
                      RETURNING session_id, epoch",
-                    [ids.into(), replica.into(), patience.as_secs_f64().into()],
+                    [ids.into(), replica.into(), patience.cloud.as_secs_f64().into(), patience.web.as_secs_f64().into()],
                 )
                 .await?;
             rows.iter()

@@ -9,7 +9,7 @@ use barid_whatsapp::cloud::Number;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use super::{Store, credentials_place};
+use super::{Store, WEB, credentials_place};
 use crate::Error;
 
 /// A session as its owner needs it.
@@ -17,9 +17,32 @@ use crate::Error;
 pub(crate) struct Sender {
     pub tenant: TenantId,
     pub state: SessionState,
-    pub number: Number,
+    pub way: Way,
     pub messages_per_minute: u32,
     pub last_used: Option<DateTime<Utc>>,
+}
+
+/// How a session reaches WhatsApp.
+#[derive(Clone, Debug)]
+pub(crate) enum Way {
+    Cloud {
+        number: Number,
+        /// Meta's portfolio, whose numbers share a daily limit; empty when the tenant did not name it.
+        portfolio: String,
+    },
+    Web(Device),
+}
+
+/// A session that is a linked device.
+#[derive(Clone, Debug)]
+pub(crate) struct Device {
+    pub name: String,
+    pub presence: bool,
+    pub pinned: bool,
+    /// Missing while it is not linked.
+    pub linked: Option<DateTime<Utc>>,
+    /// When its last connection ended.
+    pub visited: Option<DateTime<Utc>>,
 }
 
 impl Store {
@@ -28,7 +51,8 @@ impl Store {
         let ids: Vec<Uuid> = sessions.into_iter().map(SessionId::uuid).collect();
         let read = move |tx: Tx| async move {
             tx.rows(
-                "SELECT id, tenant_id, state, phone_number_id, credentials, messages_per_minute, last_used_at
+                "SELECT id, tenant_id, state, phone_number_id, credentials, messages_per_minute, last_used_at, portfolio_id,
+                    connector, device_name, presence, pinned, linked_at, visited_at
                  FROM session_pool.sessions WHERE id = ANY($1) AND deleted_at IS NULL",
                 [ids.into()],
             )
@@ -38,27 +62,56 @@ impl Store {
         let mut senders = HashMap::with_capacity(rows.len());
         for row in rows {
             let (id, tenant) = (SessionId::from_uuid(row.try_get_by_index(0)?), TenantId::from_uuid(row.try_get_by_index(1)?));
-            let key = self.vault.tenant(tenant.uuid()).await?;
-            let token = match key.open(credentials_place(tenant, id), &row.try_get_by_index::<Vec<u8>>(4)?) {
-                Ok(token) => token,
-                Err(error) => {
-                    tracing::error!(session = %id, %error, "the credentials cannot be read");
-                    continue;
-                }
+            let way = if row.try_get_by_index::<i16>(8)? == WEB {
+                Way::Web(Device {
+                    name: row.try_get_by_index(9)?,
+                    presence: row.try_get_by_index(10)?,
+                    pinned: row.try_get_by_index(11)?,
+                    linked: row.try_get_by_index(12)?,
+                    visited: row.try_get_by_index(13)?,
+                })
+            } else {
+                let key = self.vault.tenant(tenant.uuid()).await?;
+                let token = match key.open(credentials_place(tenant, id), &row.try_get_by_index::<Vec<u8>>(4)?) {
+                    Ok(token) => token,
+                    Err(error) => {
+                        tracing::error!(session = %id, %error, "the credentials cannot be read");
+                        continue;
+                    }
+                };
+                let access_token = Secret::new(String::from_utf8_lossy(&token).into_owned());
+                let number = Number { phone_number_id: row.try_get_by_index(3)?, access_token };
+                Way::Cloud { number, portfolio: row.try_get_by_index(7)? }
             };
             let sender = Sender {
                 tenant,
                 state: SessionState::try_from(i32::from(row.try_get_by_index::<i16>(2)?)).unwrap_or_default(),
-                number: Number {
-                    phone_number_id: row.try_get_by_index(3)?,
-                    access_token: Secret::new(String::from_utf8_lossy(&token).into_owned()),
-                },
+                way,
                 messages_per_minute: row.try_get_by_index::<i32>(5)?.cast_unsigned(),
                 last_used: row.try_get_by_index(6)?,
             };
             senders.insert(id, sender);
         }
         Ok(senders)
+    }
+
+    /// Linked devices that should be connected although nothing may wait for them: those that are pinned, and those whose last connection ended
+    /// before `since`, longest ago first.
+    pub(crate) async fn due_devices(&self, since: DateTime<Utc>, limit: u32) -> Result<Vec<(SessionId, TenantId)>, Error> {
+        let read = move |tx: Tx| async move {
+            tx.rows(
+                "SELECT id, tenant_id FROM session_pool.sessions
+                 WHERE connector = 2 AND deleted_at IS NULL AND linked_at IS NOT NULL AND state BETWEEN 2 AND 5 AND (pinned OR visited_at < $1)
+                 ORDER BY pinned DESC, visited_at LIMIT $2",
+                [since.into(), i64::from(limit).into()],
+            )
+            .await
+        };
+        let rows = self.db.engine.transaction("due devices", read).await?;
+        let pair = |row: &sea_orm::QueryResult| {
+            Ok((SessionId::from_uuid(row.try_get_by_index(0)?), TenantId::from_uuid(row.try_get_by_index(1)?)))
+        };
+        rows.iter().map(pair).collect()
     }
 
     /// Remembers that sessions were used just now.

@@ -3,20 +3,27 @@
 use barid_db::Tx;
 use barid_domain::{SessionId, TenantId};
 use barid_proto::{
-    session_pool::v1::{CloudConnector, Session, SessionState, session::Connector},
+    session_pool::v1::{CloudConnector, Session, SessionState, WebConnector, session::Connector},
     timestamp,
 };
 use barid_vault::TenantKey;
 use sea_orm::{ActiveModelTrait, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder, QuerySelect, Set};
 
-use super::{EVENTS, Store, credentials_place, entity::session, phone_place};
-use crate::{Error, registration::Registration};
+use super::{CLOUD, EVENTS, Store, WEB, credentials_place, entity::session, phone_place};
+use crate::{
+    Error,
+    registration::{Line, Registration},
+};
 
 impl Store {
     pub(crate) async fn create_session(&self, tenant: TenantId, new: Registration, inactive: bool) -> Result<Session, Error> {
         let id: SessionId = self.ids.mint();
         let key = self.vault.tenant(tenant.uuid()).await?;
-        let state = if inactive { SessionState::Inactive } else { SessionState::Cold };
+        let state = match (&new.connector, inactive) {
+            (_, true) => SessionState::Inactive,
+            (Line::Cloud(_), false) => SessionState::Cold,
+            (Line::Web(_), false) => SessionState::LoggedOut,
+        };
         let blank = session::Model {
             id: id.uuid(),
             tenant_id: tenant.uuid(),
@@ -34,6 +41,14 @@ impl Store {
             last_used_at: None,
             created_at: self.clock.now(),
             deleted_at: None,
+            connector: 0,
+            device_name: String::new(),
+            presence: false,
+            pinned: false,
+            history_days: 0,
+            number_checks_per_day: 0,
+            linked_at: None,
+            visited_at: None,
         };
         let row = write(blank, new, &key);
         let event = self.event(tenant, id, "created", state, "");
@@ -97,8 +112,9 @@ impl Store {
         let set = move |tx: Tx| async move {
             let row = find(&tx, tenant, id, true).await?;
             let now = state(&row);
+            let ready = if row.connector == WEB && row.linked_at.is_none() { SessionState::LoggedOut } else { SessionState::Cold };
             let (kind, wanted) = match (active, now) {
-                (true, SessionState::Inactive | SessionState::Paused | SessionState::Stopped) => ("activated", SessionState::Cold),
+                (true, SessionState::Inactive | SessionState::Paused | SessionState::Stopped) => ("activated", ready),
                 (false, now) if now != SessionState::Inactive => ("deactivated", SessionState::Inactive),
                 _ => return to_proto(row, &key),
             };
@@ -126,7 +142,9 @@ impl Store {
             row.phone = Set(Vec::new());
             row.credentials = Set(Vec::new());
             row.update(&*tx).await?;
-            tx.run("DELETE FROM session_pool.owners WHERE session_id = $1", [id.uuid().into()]).await?;
+            for table in ["owners", "web_cells", "pairings", "errands", "number_check_usage"] {
+                tx.run(format!("DELETE FROM session_pool.{table} WHERE session_id = $1"), [id.uuid().into()]).await?;
+            }
             barid_db::append(&tx, EVENTS, vec![store.event(tenant, id, "deleted", state, "")]).await?;
             Ok::<_, Error>(())
         };
@@ -153,21 +171,35 @@ fn state(row: &session::Model) -> SessionState {
 /// A row with what the tenant says of it.
 fn write(row: session::Model, new: Registration, key: &TenantKey) -> session::Model {
     let (tenant, id) = (TenantId::from_uuid(row.tenant_id), SessionId::from_uuid(row.id));
-    let credentials = if new.access_token.is_empty() {
-        row.credentials
-    } else {
-        key.seal(credentials_place(tenant, id), new.access_token.expose().as_bytes())
-    };
-    session::Model {
+    let row = session::Model {
         display_name: new.display_name,
         phone: key.seal(phone_place(tenant, id), new.phone.to_string().as_bytes()),
-        app: new.app,
-        phone_number_id: new.phone_number_id,
-        business_account_id: new.business_account_id,
-        portfolio_id: new.portfolio_id,
-        credentials,
         messages_per_minute: i32::try_from(new.messages_per_minute).unwrap_or(i32::MAX),
         ..row
+    };
+    match new.connector {
+        Line::Cloud(cloud) => session::Model {
+            connector: CLOUD,
+            credentials: if cloud.access_token.is_empty() {
+                row.credentials
+            } else {
+                key.seal(credentials_place(tenant, id), cloud.access_token.expose().as_bytes())
+            },
+            app: cloud.app,
+            phone_number_id: cloud.phone_number_id,
+            business_account_id: cloud.business_account_id,
+            portfolio_id: cloud.portfolio_id,
+            ..row
+        },
+        Line::Web(web) => session::Model {
+            connector: WEB,
+            device_name: web.device_name,
+            presence: web.presence,
+            pinned: web.pinned,
+            history_days: i32::try_from(web.history_days).unwrap_or(i32::MAX),
+            number_checks_per_day: i32::try_from(web.number_checks_per_day).unwrap_or(i32::MAX),
+            ..row
+        },
     }
 }
 
@@ -175,18 +207,30 @@ fn write(row: session::Model, new: Registration, key: &TenantKey) -> session::Mo
 fn to_proto(row: session::Model, key: &TenantKey) -> Result<Session, Error> {
     let (tenant, id) = (TenantId::from_uuid(row.tenant_id), SessionId::from_uuid(row.id));
     let phone = key.open(phone_place(tenant, id), &row.phone)?;
-    Ok(Session {
-        id: id.to_string(),
-        tenant_id: tenant.to_string(),
-        display_name: row.display_name,
-        phone_number: String::from_utf8_lossy(&phone).into_owned(),
-        connector: Some(Connector::Cloud(CloudConnector {
+    let connector = if row.connector == WEB {
+        Connector::Web(WebConnector {
+            device_name: row.device_name,
+            presence: row.presence,
+            pinned: row.pinned,
+            history_days: row.history_days.cast_unsigned(),
+            link_time: row.linked_at.map(timestamp),
+            number_checks_per_day: row.number_checks_per_day.cast_unsigned(),
+        })
+    } else {
+        Connector::Cloud(CloudConnector {
             phone_number_id: row.phone_number_id,
             business_account_id: row.business_account_id,
             portfolio_id: row.portfolio_id,
             app: row.app,
             access_token: String::new(),
-        })),
+        })
+    };
+    Ok(Session {
+        id: id.to_string(),
+        tenant_id: tenant.to_string(),
+        display_name: row.display_name,
+        phone_number: String::from_utf8_lossy(&phone).into_owned(),
+        connector: Some(connector),
         state: row.state.into(),
         state_reason: row.state_reason,
         resume_time: row.resume_at.map(timestamp),

@@ -19,8 +19,9 @@ pub(crate) enum Rest {
 
 impl Store {
     /// Lets a session rest, for a reason that its tenant reads. Changes nothing when it rests already or was deactivated.
-    pub(crate) async fn rest(&self, session: SessionId, tenant: TenantId, rest: Rest, reason: &'static str) -> Result<(), Error> {
-        let store = self.clone();
+    pub(crate) async fn rest(&self, session: SessionId, tenant: TenantId, rest: Rest, reason: &str) -> Result<(), Error> {
+        let (store, reason) = (self.clone(), reason.to_owned());
+        let told = reason.clone();
         let (kind, state, until) = match rest {
             Rest::Until(until) => ("paused", SessionState::Paused, Some(until)),
             Rest::Stopped => ("stopped", SessionState::Stopped, None),
@@ -31,16 +32,16 @@ impl Store {
                 .run(
                     "UPDATE session_pool.sessions SET state = $3, state_reason = $4, resume_at = $5
                      WHERE id = $1 AND tenant_id = $2 AND deleted_at IS NULL AND (state BETWEEN 2 AND 5 OR (state = 6 AND $3 = 7))",
-                    [session.uuid().into(), tenant.uuid().into(), (state as i16).into(), reason.into(), until.into()],
+                    [session.uuid().into(), tenant.uuid().into(), (state as i16).into(), reason.clone().into(), until.into()],
                 )
                 .await?;
             if changed > 0 {
-                barid_db::append(&tx, EVENTS, vec![store.event(tenant, session, kind, state, reason)]).await?;
+                barid_db::append(&tx, EVENTS, vec![store.event(tenant, session, kind, state, &reason)]).await?;
             }
             Ok::<_, Error>(changed > 0)
         };
         if self.db.tenant.transaction(tenant, apply).await? {
-            tracing::warn!(%session, %tenant, kind, reason, "a session rests");
+            tracing::warn!(%session, %tenant, kind, reason = told, "a session rests");
             self.changed(session).await;
         }
         Ok(())

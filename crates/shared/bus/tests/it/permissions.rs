@@ -9,8 +9,13 @@ use futures::{FutureExt, StreamExt};
 
 use crate::house::{Complaints, EMPTY, House, RENDER, SOON};
 
-const ENTITIES: [(&str, Service); 4] =
-    [("message", Service::Queue), ("session", Service::SessionPool), ("template", Service::Template), ("tenant", Service::Tenant)];
+const ENTITIES: [(&str, Service); 5] = [
+    ("message", Service::Queue),
+    ("inbound", Service::Queue),
+    ("session", Service::SessionPool),
+    ("template", Service::Template),
+    ("tenant", Service::Tenant),
+];
 
 async fn refused(complaints: &Complaints, subject: &str) -> Result<()> {
     eventually(SOON, || async {

@@ -18,7 +18,7 @@ pub struct Pairing {
     /// WebAuthn's PublicKeyCredentialRequestOptions, as JSON.
     #[prost(string, tag = "6")]
     pub passkey_options: ::prost::alloc::string::String,
-    /// Why it failed, as a code such as `not_scanned` or `wrong_number`.
+    /// Why it failed, as a code such as `expired` or `wrong_number`.
     #[prost(string, tag = "7")]
     pub reason: ::prost::alloc::string::String,
     /// The reason in a sentence.
@@ -103,7 +103,8 @@ pub enum PairingState {
     Scan = 2,
     /// `code` is to be typed: WhatsApp on the phone, Linked devices, Link with phone number instead.
     Type = 3,
-    /// The account has a passkey: `passkeyOptions` wants an answer.
+    /// The account has a passkey: `passkeyOptions` wants an answer. When `code` is set instead, the phone shows a code as well: answer
+    /// `{"confirmed": true}` when it is the same.
     Passkey = 4,
     /// Linked.
     Paired = 5,

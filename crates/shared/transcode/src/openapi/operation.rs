@@ -153,6 +153,11 @@ fn is_partial(binding: &Binding, body: &FieldDescriptor) -> bool {
 }
 
 fn success(schemas: &mut Schemas<'_>, binding: &Binding) -> Value {
+    if binding.raw {
+        // The content type is the service's to say. `format` is a hint for generators only: raw bytes have no schema in OpenAPI 3.1.
+        let schema = json!({"type": "string", "format": "binary"});
+        return json!({"description": "The bytes, under their own content type.", "content": {"*/*": {"schema": schema}}});
+    }
     let schema = match &binding.response_body {
         Some(field) => schemas.field(field),
         None => schemas.message(&binding.output),

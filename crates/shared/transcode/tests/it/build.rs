@@ -90,6 +90,19 @@ fn conflicts_name_both_methods() {
 }
 
 #[test]
+fn raw_bytes_are_no_events() {
+    let streamed = build(
+        "service S { rpc Call(M) returns (stream google.api.HttpBody) { option (google.api.http) = {get: \"/x\"}; } }
+        message M {}",
+    );
+    let problem = streamed.err().map(|error| error.to_string());
+    assert_eq!(
+        problem.as_deref(),
+        Some("test.v1.S.Call: `/x` streams google.api.HttpBody, which server-sent events cannot tell")
+    );
+}
+
+#[test]
 fn statuses_are_of_success() {
     let body = |status: u32| {
         format!(

@@ -145,6 +145,16 @@ fn streams_are_server_sent_events() {
 }
 
 #[test]
+fn raw_bytes_are_binary() {
+    let binary = json!({"*/*": {"schema": {"type": "string", "format": "binary"}}});
+    assert_eq!(operation("/v1/things/{id}/picture.png", "get")["responses"]["200"]["content"], binary);
+    assert_eq!(operation("/v1/things/{id}/drawing:raw", "get")["responses"]["200"]["content"], binary);
+    let wrapped = &operation("/v1/things/{id}/drawing", "get")["responses"]["200"]["content"];
+    assert_eq!(wrapped["application/json"]["schema"]["$ref"], "#/components/schemas/everything.v1.Drawing");
+    assert_eq!(DOCUMENT["components"]["schemas"]["google.api.HttpBody"]["properties"]["data"]["contentEncoding"], "base64");
+}
+
+#[test]
 fn bodies() {
     // What the path says is not asked for again.
     let stop = operation("/v1/things/{id}:stop", "post");

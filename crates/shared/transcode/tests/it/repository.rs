@@ -90,6 +90,33 @@ fn messages() {
     assert_eq!((found.grpc_path(), found.success_status().as_u16()), ("/barid.queue.v1.MessageService/SendMessage", 202));
 }
 
+#[test]
+fn pairing() {
+    let find = |verb, target| request(verb, target, "").map(|(method, _)| method);
+    let id = json!({"id": "ses_1"});
+    for (target, method) in [
+        ("/v1/sessions/ses_1/pairing", "GetPairing"),
+        ("/v1/sessions/ses_1/pairing:watch", "WatchPairing"),
+        ("/v1/sessions/ses_1/pairing.png", "GetPairingPicture"),
+        ("/v1/sessions/ses_1", "GetSession"),
+    ] {
+        assert_eq!(request(Method::GET, target, ""), Ok((method.to_owned(), id.clone())), "{target}");
+    }
+    assert_eq!(find(Method::DELETE, "/v1/sessions/ses_1/pairing"), Ok("CancelPairing".to_owned()));
+    assert_eq!(find(Method::POST, "/v1/sessions/ses_1/pairing:answerPasskey"), Ok("AnswerPasskey".to_owned()));
+    assert_eq!(find(Method::POST, "/v1/sessions/ses_1:logout"), Ok("LogoutSession".to_owned()));
+    assert_eq!(find(Method::GET, "/v1/sessions/ses_1/pairing.gif"), Err("no such path".to_owned()));
+    assert_eq!(
+        request(Method::GET, "/v1/sessions/ses_1/pairing:watch?afterRevision=7&tenantId=ten_1", ""),
+        Ok(("WatchPairing".to_owned(), json!({"id": "ses_1", "tenantId": "ten_1", "afterRevision": "7"})))
+    );
+    let document = TRANSCODER.openapi(&info());
+    let picture = &document["paths"]["/v1/sessions/{id}/pairing.png"]["get"]["responses"]["200"]["content"];
+    assert_eq!(*picture, json!({"*/*": {"schema": {"type": "string", "format": "binary"}}}));
+    let watch = &document["paths"]["/v1/sessions/{id}/pairing:watch"]["get"]["responses"]["200"]["content"];
+    assert!(watch["text/event-stream"].is_object(), "{watch}");
+}
+
 fn info() -> Info {
     Info { title: "Barid".to_owned(), version: "1".to_owned(), description: String::new() }
 }

@@ -1,6 +1,8 @@
 //! Responses as JSON.
 
-use http::Method;
+use barid_transcode::Answer;
+use bytes::Bytes;
+use http::{HeaderValue, Method};
 use prost::Message;
 use prost_reflect::{DynamicMessage, Value as Proto};
 use serde_json::{Value, json};
@@ -138,4 +140,41 @@ fn what_cannot_be_written_is_an_error() {
     assert!(set("create_time", 1, Proto::I64(i64::MAX)).contains("timestamp"));
     assert!(set("duration", 2, Proto::I32(-1)).contains("duration"));
     assert!(set("value", 2, Proto::F64(f64::NAN)).contains("google.protobuf.Value"));
+}
+
+/// What a call to `path` answers with, when the service sends these bytes.
+fn answer(path: &str, message: &[u8]) -> Result<Answer, String> {
+    let found = THINGS.find(&Method::GET, path).expect("is there");
+    found.answer(&Bytes::copy_from_slice(message)).map_err(|error| error.to_string())
+}
+
+fn raw(content_type: &'static str, data: &'static [u8]) -> Answer {
+    Answer::Raw { content_type: HeaderValue::from_static(content_type), data: Bytes::from_static(data) }
+}
+
+#[test]
+fn an_http_body_is_told_as_its_bytes() {
+    let picture = json!({"contentType": "image/png", "data": "iVBORwD/", "extensions": []});
+    let body = message("google.api.HttpBody", picture.clone()).encode_to_vec();
+    assert_eq!(answer("/v1/things/t/picture.png", &body), Ok(raw("image/png", b"\x89PNG\0\xff")));
+    let drawing = message("everything.v1.Drawing", json!({"body": picture.clone(), "bodies": [picture.clone()]})).encode_to_vec();
+    assert_eq!(answer("/v1/things/t/drawing:raw", &drawing), Ok(raw("image/png", b"\x89PNG\0\xff")));
+
+    assert_eq!(answer("/v1/things/t/picture.png", b""), Ok(raw("application/octet-stream", b"")));
+    assert_eq!(answer("/v1/things/t/drawing:raw", b""), Ok(raw("application/octet-stream", b"")));
+    let split = message("google.api.HttpBody", json!({"contentType": "a\r\nSet-Cookie: b"})).encode_to_vec();
+    assert_eq!(answer("/v1/things/t/picture.png", &split), Err("the response has a content type that is no header value".to_owned()));
+    assert!(answer("/v1/things/t/picture.png", b"\xff").is_err());
+
+    // Inside of another message, or many of them, it is JSON.
+    for (path, expected) in [
+        ("/v1/things/t/drawing", json!({"body": picture.clone(), "bodies": [picture.clone()]})),
+        ("/v1/things/t/drawings", json!([picture])),
+    ] {
+        let Ok(Answer::Json(text)) = answer(path, &drawing) else { panic!("{path} is JSON") };
+        assert_eq!(serde_json::from_slice::<Value>(&text).expect("is JSON"), expected, "{path}");
+    }
+    let thing = message("everything.v1.Thing", json!({"id": "t", "bytes": "iVBORwD/"})).encode_to_vec();
+    let Ok(Answer::Json(text)) = answer("/v1/things/t", &thing) else { panic!("a message is JSON") };
+    assert_eq!(serde_json::from_slice::<Value>(&text).expect("is JSON")["bytes"], "iVBORwD/");
 }

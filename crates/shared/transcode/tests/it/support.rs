@@ -47,6 +47,7 @@ pub fn build(body: &str) -> Result<Transcoder, BuildError> {
     let source = format!(
         r#"syntax = "proto3"; package test.v1;
         import "google/api/annotations.proto";
+        import "google/api/httpbody.proto";
         import "google/protobuf/timestamp.proto";
         import "transcode/v1/annotations.proto";
         {body}"#

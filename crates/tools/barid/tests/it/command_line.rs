@@ -16,6 +16,8 @@ async fn help_names_every_command() -> Result<()> {
         "all",
         "migrate",
         "events",
+        "sessions",
+        "pool",
         "config",
         "nats-config",
         "vault",
@@ -61,5 +63,28 @@ async fn variables_go_over_the_file_and_secrets_are_masked() -> Result<()> {
 async fn a_new_master_key_is_new() -> Result<()> {
     let (a, b) = (text(&barid(&["vault", "new-key"]).await?.stdout), text(&barid(&["vault", "new-key"]).await?.stdout));
     assert_eq!((a.trim().len(), a == b), (44, false));
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_version_tells_the_features_that_matter() -> Result<()> {
+    let told = text(&barid(&["--version"]).await?.stdout);
+    assert!(told.starts_with(concat!("barid ", env!("CARGO_PKG_VERSION"), "\nweb: ")), "{told}");
+    assert_eq!(told.contains("\nweb: yes (links AGPL-3.0 code"), cfg!(feature = "web"), "{told}");
+    assert_eq!(told.contains("\nweb: no"), !cfg!(feature = "web"), "{told}");
+    assert_eq!(told.contains("\ntrust-simulator: YES"), cfg!(feature = "trust-simulator"), "{told}");
+    assert_eq!(told.contains("\ntrust-simulator: no\n"), !cfg!(feature = "trust-simulator"), "{told}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_key_is_no_argument() -> Result<()> {
+    let refused = barid(&["pool", "status", "--key", "secret"]).await?;
+    assert_eq!(refused.status.code(), Some(2));
+    let help = text(&barid(&["sessions", "pair", "--help"]).await?.stdout);
+    for option in ["--by-code", "--png <FILE>", "--passkey-answer <FILE>", "--server <URL>", "--key-file <FILE>", "--tenant <TENANT_ID>"] {
+        assert!(help.contains(option), "{option} is missing in {help}");
+    }
+    assert!(help.contains("BARID_KEY") && help.contains("Exit status"), "{help}");
     Ok(())
 }

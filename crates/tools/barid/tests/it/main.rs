@@ -3,6 +3,16 @@
 mod all;
 mod command_line;
 mod database;
+// The gateway with the services behind it played, as its own tests have it.
+#[allow(dead_code, reason = "each test binary uses a part of it")]
+#[path = "../../../../services/gateway/tests/it/house.rs"]
+mod house;
+mod pair;
+#[allow(dead_code, reason = "each test binary uses a part of it")]
+#[path = "../../../../services/gateway/tests/it/pairings.rs"]
+mod pairings;
+mod pool;
+mod sessions;
 
 use std::{path::Path, process::Output};
 

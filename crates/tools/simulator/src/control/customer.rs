@@ -15,7 +15,7 @@ use super::{Body, Error, wa_id};
 use crate::{
     directory::Number,
     flow,
-    phone::{Message, Shown, Step, Wire},
+    phone::{Message, Shown, Step, Via, Wire},
     wamid,
     webhook::{Item, What},
     world::World,
@@ -31,7 +31,7 @@ fn number(world: &World, id: &str) -> Result<Arc<Number>, Error> {
 
 #[derive(Deserialize)]
 pub(super) struct Writing {
-    /// The phone number id of the business.
+    /// The phone number id of the business, or on Web its number.
     to: String,
     #[serde(default)]
     text: Option<String>,
@@ -49,6 +49,11 @@ pub(super) async fn write(
     Body(writing): Body<Writing>,
 ) -> Result<Json<Value>, Error> {
     let wa_id = wa_id(&path)?;
+    #[cfg(feature = "web")]
+    if world.directory.number(&writing.to).is_none() && world.web.is_account(&writing.to) {
+        let letter = crate::web::Draft { text: writing.text, message: writing.message, reply_to: writing.reply_to };
+        return crate::web::write(&world, &wa_id, &writing.to, letter).map(Json).map_err(Error::bad);
+    }
     let number = number(&world, &writing.to)?;
     let mut told = match (writing.text, writing.message) {
         (Some(text), None) if !text.is_empty() => json!({"type": "text", "text": {"body": text}}),
@@ -80,18 +85,14 @@ pub(super) async fn write(
             sequence,
             opaque: None,
             category: "service".into(),
+            via: Via::Cloud,
         });
         phone.last_wrote.insert(number.phone_number_id.clone(), now);
         let message = Message {
-            wire: Arc::clone(&wire),
             from_phone: true,
-            shown,
-            accepted_at: now,
             sent_at: Some(now),
             delivered_at: Some(now),
-            read_at: None,
-            failed: None,
-            reaction: None,
+            ..Message::accepted(Arc::clone(&wire), shown, now)
         };
         phone.add(message, world.config.phones.messages_kept);
         (wire, phone.name.clone())
@@ -137,8 +138,8 @@ pub(super) async fn read(State(world): State<Arc<World>>, Path(path): Path<Strin
     });
     let (read, not_yet_delivered) = marked.ok_or_else(full)?;
     for wire in &read {
-        if let Some(number) = world.directory.number(&wire.phone_number_id) {
-            flow::tell_step(&world, wire, &number, Step::Read);
+        if let Some(line) = flow::line(&world, wire) {
+            flow::tell_step(&world, wire, &line, Step::Read);
         }
     }
     Ok(Json(json!({"read": read.len(), "not_yet_delivered": not_yet_delivered})))
@@ -176,8 +177,8 @@ pub(super) async fn set(
     });
     let (waiting, view) = changed.ok_or_else(full)?;
     for wire in waiting {
-        if let Some(number) = world.directory.number(&wire.phone_number_id) {
-            flow::schedule(&world, wire, number, Step::Delivered);
+        if let Some(line) = flow::line(&world, &wire) {
+            flow::schedule(&world, wire, line, Step::Delivered);
         }
     }
     Ok(Json(view))

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::{Body, Error};
 use crate::{
-    faults::{Armed, Fault, Kind, Subject},
+    faults::{Armed, Fault, Kind, Moment, Subject},
     world::World,
 };
 
@@ -25,10 +25,25 @@ pub(super) async fn arm(State(world): State<Arc<World>>, Body(armed): Body<Armed
     if armed.kind == Kind::ErrorCode && armed.code.is_none() {
         return Err(Error::bad("error_code needs a code, such as 130429"));
     }
-    let of_webhooks = matches!(armed.kind, Kind::DropWebhook | Kind::DuplicateWebhook | Kind::ReorderWebhooks | Kind::Delay);
+    if armed.kind == Kind::WebNack && armed.code.is_none() {
+        return Err(Error::bad("web_nack needs a code, such as 463"));
+    }
+    if armed.at.is_some() && !armed.kind.of_connections() {
+        return Err(Error::bad("at belongs to faults of Web connections"));
+    }
+    if armed.kind == Kind::WebDrop && !matches!(armed.status, Some(Subject::Delivered | Subject::Read | Subject::Inbound)) {
+        return Err(Error::bad("web_drop needs a status: delivered, read or inbound"));
+    }
+    let of_webhooks = armed.kind.is_web()
+        || matches!(armed.kind, Kind::DropWebhook | Kind::DuplicateWebhook | Kind::ReorderWebhooks | Kind::Delay);
     let fails_late = armed.kind == Kind::ErrorCode && armed.status == Some(Subject::Failed);
     if armed.status.is_some() && !of_webhooks && !fails_late {
         return Err(Error::bad("status belongs to webhook faults, to delay, and as \"failed\" to error_code"));
+    }
+    #[cfg(feature = "web")]
+    if armed.kind.of_connections() && armed.moment() == Moment::Now {
+        let fired = crate::web::strike_now(&world, &armed);
+        return Ok(Json(world.faults.spent(armed, fired)));
     }
     Ok(Json(world.faults.arm(armed)))
 }

@@ -4,6 +4,8 @@ mod business;
 mod customer;
 mod faults;
 mod phones;
+#[cfg(feature = "web")]
+mod web;
 
 use std::sync::Arc;
 
@@ -21,7 +23,7 @@ use serde_json::{Value, json};
 use crate::world::World;
 
 pub(crate) fn router() -> Router<Arc<World>> {
-    Router::new()
+    let router = Router::new()
         .route("/sim/health", get(|| async { Json(json!({"status": "ok"})) }))
         .route("/sim/stats", get(stats))
         .route("/sim/reset", post(reset))
@@ -37,7 +39,10 @@ pub(crate) fn router() -> Router<Arc<World>> {
         .route("/sim/phones/{wa_id}/read", post(customer::read))
         .route("/sim/phones/{wa_id}/window", put(customer::set_window))
         .route("/sim/faults", get(faults::list).post(faults::arm).delete(faults::clear))
-        .route("/sim/faults/{id}", delete(faults::disarm))
+        .route("/sim/faults/{id}", delete(faults::disarm));
+    #[cfg(feature = "web")]
+    let router = router.merge(web::router());
+    router
 }
 
 /// What was wrong with a call, in one sentence: `{"error": {"message": ...}}`.

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::{Error, wa_id};
 use crate::{
-    phone::{Message, Phone},
+    phone::{Message, Phone, Via},
     world::World,
 };
 
@@ -101,10 +101,14 @@ pub(super) async fn get(State(world): State<Arc<World>>, Path(path): Path<String
 fn conversation(world: &World, phone: &Phone, id: &str) -> Value {
     let number = world.directory.number(id);
     let messages = phone.messages.iter().filter(|message| message.wire.phone_number_id == id);
+    let (display, name) = match number {
+        Some(number) => (Some(number.display_phone_number.clone()), Some(number.verified_name.clone())),
+        None => world.web_account(id).map_or((None, None), |name| (Some(format!("+{id}")), Some(name))),
+    };
     json!({
         "phone_number_id": id,
-        "display_phone_number": number.as_ref().map(|number| &number.display_phone_number),
-        "verified_name": number.as_ref().map(|number| &number.verified_name),
+        "display_phone_number": display,
+        "verified_name": name,
         "window_open": phone.window_open(id, world.now()),
         "window_open_until": phone.window_until(id),
         "messages": messages.map(|message| message_view(phone, message)).collect::<Vec<_>>(),
@@ -114,6 +118,7 @@ fn conversation(world: &World, phone: &Phone, id: &str) -> Value {
 fn message_view(phone: &Phone, message: &Message) -> Value {
     let mut view = serde_json::to_value(&message.shown).unwrap_or_default();
     view["wamid"] = json!(message.wire.wamid);
+    view["via"] = json!(if message.wire.via == Via::Cloud { "cloud" } else { "web" });
     view["from"] = json!(from(message));
     view["state"] = json!(message.state());
     view["biz_opaque_callback_data"] = json!(message.wire.opaque);
@@ -122,6 +127,11 @@ fn message_view(phone: &Phone, message: &Message) -> Value {
     view["sent_at"] = json!(message.sent_at);
     view["delivered_at"] = json!(message.delivered_at);
     view["read_at"] = json!(message.read_at);
+    for (key, happened) in [("edited", message.edited), ("deleted", message.deleted)] {
+        if happened {
+            view[key] = json!(true);
+        }
+    }
     if let Some(failed) = &message.failed {
         view["failed"] = json!(failed);
     }

@@ -125,7 +125,7 @@ fn coordinate(value: &Value, bound: f64) -> Option<f64> {
 
 fn media(kind: &str, value: &Value, account: &impl Account) -> Result<Media, Error> {
     let own = |key: &str| value[key].as_str().filter(|text| !text.is_empty()).map(str::to_owned);
-    let media = Media { kind: kind.to_owned(), link: own("link"), id: own("id"), filename: own("filename") };
+    let media = Media { kind: kind.to_owned(), link: own("link"), id: own("id"), filename: own("filename"), ..Media::default() };
     match (&media.link, &media.id) {
         (Some(link), None) if link.starts_with("https://") || link.starts_with("http://") => Ok(media),
         (Some(_), None) => Err(Error::parameter(format!("Param {kind}['link'] is not a valid URL."))),

@@ -19,8 +19,8 @@ use super::{
 use crate::{
     directory::Number,
     faults::{Armed, Kind},
-    flow,
-    phone::{Message, Step, Wire},
+    flow::{self, Line},
+    phone::{Message, Step, Via, Wire},
     template::Template,
     wamid, webhook,
     world::World,
@@ -109,23 +109,13 @@ fn accept(world: &World, number: &Arc<Number>, draft: Draft, late: Option<webhoo
             sequence,
             opaque,
             category,
+            via: Via::Cloud,
         });
         let arrivals = match &wire.opaque {
             Some(opaque) if late.is_none() => phone.count_arrival(opaque, phones.ids_kept),
             _ => 1,
         };
-        let message = Message {
-            wire: Arc::clone(&wire),
-            from_phone: false,
-            shown,
-            accepted_at: now,
-            sent_at: None,
-            delivered_at: None,
-            read_at: None,
-            failed: None,
-            reaction: None,
-        };
-        phone.add(message, phones.messages_kept);
+        phone.add(Message::accepted(Arc::clone(&wire), shown, now), phones.messages_kept);
         Ok((wire, arrivals, late))
     });
     let full = || Error::new(131_016, "the simulator holds as many phones as it is allowed to");
@@ -142,7 +132,7 @@ fn accept(world: &World, number: &Arc<Number>, draft: Draft, late: Option<webhoo
     }
     match late {
         Some(error) => flow::schedule_failure(world, wire, Arc::clone(number), error),
-        None => flow::schedule(world, wire, Arc::clone(number), Step::Sent),
+        None => flow::schedule(world, wire, Line::Cloud(Arc::clone(number)), Step::Sent),
     }
     Ok(json!({"messaging_product": "whatsapp", "contacts": [{"input": input, "wa_id": wa_id}], "messages": [told]}))
 }

@@ -136,6 +136,7 @@ mod tests {
             sequence: 0,
             opaque: Some("msg_1".into()),
             category: "utility".into(),
+            via: crate::phone::Via::Cloud,
         };
         let what = What::Status { wire: Arc::new(wire), subject, at: DateTime::UNIX_EPOCH, error: None };
         Item { number: Arc::new(number), what }

@@ -12,7 +12,7 @@ use axum::{
 use barid_simulator::{App, Config};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 pub const NUMBER: &str = "100001";
@@ -26,7 +26,8 @@ pub struct Simulator {
     pub url: String,
     pub http: reqwest::Client,
     pub callback: Callback,
-    _stop: DropGuard,
+    task: JoinHandle<Result<(), barid_simulator::Error>>,
+    stop: DropGuard,
 }
 
 /// What an app received, and what it answers.
@@ -71,12 +72,18 @@ impl Simulator {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let stop = CancellationToken::new();
-        tokio::spawn(barid_simulator::serve(config, listener, stop.clone()));
+        let task = tokio::spawn(barid_simulator::serve(config, listener, stop.clone()));
         let http = reqwest::Client::builder().no_proxy().build().unwrap();
-        let simulator = Self { url, http, callback, _stop: stop.drop_guard() };
+        let simulator = Self { url, http, callback, task, stop: stop.drop_guard() };
         let number = json!({"display_phone_number": "+20 2 1234 5678", "verified_name": "Laundry", "token": TOKEN, "waba_id": WABA});
         simulator.ok("PUT", &format!("/sim/numbers/{NUMBER}"), number).await;
         simulator
+    }
+
+    /// Ends it in order.
+    pub async fn end(self) {
+        drop(self.stop);
+        self.task.await.unwrap().unwrap();
     }
 
     pub async fn call(&self, method: &str, path: &str, body: Value) -> (u16, Value) {

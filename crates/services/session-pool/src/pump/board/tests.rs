@@ -1,4 +1,5 @@
 use barid_domain::Secret;
+use barid_whatsapp::cloud::Number;
 
 use super::*;
 
@@ -23,7 +24,8 @@ fn demand(number: u128, batch: u64) -> SessionDemand {
 
 fn sender(state: SessionState) -> Option<Sender> {
     let number = Number { phone_number_id: "1".into(), access_token: Secret::new("t") };
-    Some(Sender { tenant: tenant(), state, number, messages_per_minute: 60_000, last_used: None })
+    let way = Way::Cloud { number, portfolio: String::new() };
+    Some(Sender { tenant: tenant(), state, way, messages_per_minute: 60_000, last_used: None })
 }
 
 /// A board with one session, ours, for which so many messages wait.

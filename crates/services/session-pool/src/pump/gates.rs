@@ -1,0 +1,110 @@
+//! Whom a session may write to now: spacing and first contacts of linked devices, and what Meta portfolios share.
+
+use std::{
+    collections::HashMap,
+    hash::{DefaultHasher, Hash, Hasher},
+    time::Duration,
+};
+
+use barid_domain::SessionId;
+use barid_proto::queue::v1::ClaimedMessage;
+use chrono::{DateTime, Utc};
+
+use crate::{
+    PacingConfig,
+    pace::{Answer, FirstContacts, Limit, Portfolio, Recipients},
+    store::Way,
+};
+
+/// Recipients remembered for a session at most.
+const REMEMBERED: usize = 4096;
+/// A session that sent nothing for so long starts anew.
+const IDLE: Duration = Duration::from_secs(25 * 3600);
+
+pub(super) struct Gates {
+    pacing: PacingConfig,
+    devices: HashMap<SessionId, Gate>,
+    portfolios: HashMap<String, (Portfolio, Duration)>,
+}
+
+struct Gate {
+    recipients: Recipients<u64>,
+    first: FirstContacts,
+    used: Duration,
+}
+
+impl Gates {
+    pub(super) fn new(pacing: PacingConfig) -> Self {
+        Self { pacing, devices: HashMap::new(), portfolios: HashMap::new() }
+    }
+
+    /// Messages an hour of a device of this age.
+    pub(super) fn hourly(&self, linked: DateTime<Utc>, wall: DateTime<Utc>) -> Option<u32> {
+        self.pacing.warm_up.most(age(linked, wall))
+    }
+
+    /// Whether a message may go now. When it may, it counts as sent.
+    pub(super) fn pass(&mut self, session: SessionId, way: &Way, message: &ClaimedMessage, now: Duration, wall: DateTime<Utc>) -> Answer {
+        let customer = hash(&message.recipient);
+        match way {
+            Way::Web(device) => {
+                let most = device.linked.and_then(|linked| self.pacing.first_contacts.most(age(linked, wall)));
+                let spacing = self.pacing.recipient_spacing;
+                let gate = self.devices.entry(session).or_insert_with(|| Gate {
+                    recipients: Recipients::new(spacing, REMEMBERED),
+                    first: FirstContacts::new(most, 0, now),
+                    used: now,
+                });
+                gate.used = now;
+                gate.first.set(most, now);
+                let first = if message.known_contact { Answer::Now } else { gate.first.ask(now) };
+                let answer = gate.recipients.ask(customer, now).and(first);
+                if answer == Answer::Now {
+                    gate.recipients.sent(customer, now);
+                    if !message.known_contact {
+                        gate.first.sent();
+                    }
+                }
+                answer
+            }
+            Way::Cloud { portfolio, .. } if !portfolio.is_empty() && self.pacing.portfolio_limit > 0 => {
+                let limit = Some(self.pacing.portfolio_limit);
+                let (users, used) = self.portfolios.entry(portfolio.clone()).or_insert_with(|| (Portfolio::new(limit), now));
+                *used = now;
+                let answer = users.ask(customer, now);
+                if answer == Answer::Now {
+                    users.sent(customer, now);
+                }
+                answer
+            }
+            Way::Cloud { .. } => Answer::Now,
+        }
+    }
+
+    /// Forgets what is of no more use.
+    pub(super) fn prune(&mut self, now: Duration) {
+        self.devices.retain(|_, gate| now.saturating_sub(gate.used) < IDLE);
+        self.portfolios.retain(|_, (_, used)| now.saturating_sub(*used) < IDLE);
+    }
+}
+
+/// A code for the history of a message that had to wait.
+pub(super) fn reason(limit: Limit) -> &'static str {
+    match limit {
+        Limit::Pace => "paced",
+        Limit::WarmUp => "warming_up",
+        Limit::Recipient => "recipient_spacing",
+        Limit::FirstContact => "first_contact_budget",
+        Limit::Portfolio => "portfolio_limit",
+    }
+}
+
+fn age(linked: DateTime<Utc>, wall: DateTime<Utc>) -> Duration {
+    (wall - linked).to_std().unwrap_or_default()
+}
+
+fn hash(recipient: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    recipient.hash(&mut hasher);
+    hasher.finish()
+}

@@ -1,0 +1,307 @@
+//! What a pump knows of connections: which sessions have a slot, and what follows from it. No I/O; times are uptimes unless they say
+//! otherwise.
+
+use std::{sync::Arc, time::Duration};
+
+use barid_domain::{SessionId, TenantId};
+use barid_proto::{
+    session_pool::v1::{Replica, SessionState, SlotClass, SlotHolder, SlotWaiter},
+    timestamp,
+};
+use chrono::{DateTime, TimeDelta, Utc};
+use uuid::Uuid;
+
+use super::board::{Board, COURTESY, Entry, Ownership, entry};
+use crate::{
+    choice::{Bar, Candidate, Class, Why},
+    link::{Call, Link},
+    logins::{Backoff, Failure},
+    ownership::is_preferred,
+    store::{Device, Standing, Way},
+};
+
+/// Holders and waiters that are told each.
+const TOLD: usize = 500;
+
+/// A linked device's place in the pool.
+#[derive(Default)]
+pub(super) struct Berth {
+    pub phase: Phase,
+    /// Since when it has a slot, by the clock.
+    pub since: Option<DateTime<Utc>>,
+    pub backoff: Backoff,
+    /// When its last connection ended, if this replica saw it.
+    visited: Option<DateTime<Utc>>,
+    /// Things to do besides sending.
+    errands: u64,
+    /// Whether it should be connected although nothing may wait: it is pinned, or due for a visit.
+    due: bool,
+}
+
+#[derive(Default)]
+pub(super) enum Phase {
+    #[default]
+    Cold,
+    /// Connecting under this epoch.
+    Warming(u64),
+    Warm(Arc<dyn Link>),
+    /// Told to end when nothing is under way.
+    Draining(Arc<dyn Link>),
+    /// Ending.
+    Closing,
+}
+
+impl Berth {
+    /// Whether the session is of interest although no messages wait.
+    pub(super) fn is_wanted(&self) -> bool {
+        self.has_slot() || self.errands > 0 || self.due
+    }
+
+    pub(super) fn has_slot(&self) -> bool {
+        !matches!(self.phase, Phase::Cold)
+    }
+}
+
+impl Board {
+    /// Linked devices that should be connected although nothing may wait for them.
+    pub(super) fn set_due(&mut self, due: &[(SessionId, TenantId)], now: Duration) {
+        self.entries.values_mut().for_each(|entry| entry.berth.due = false);
+        for (session, tenant) in due {
+            let entry = self.entries.entry(*session).or_insert_with(|| entry(*tenant, DateTime::default(), now));
+            (entry.berth.due, entry.active) = (true, now);
+        }
+    }
+
+    /// How many errands wait for each session; the others have none.
+    pub(super) fn set_errands(&mut self, errands: &[(SessionId, TenantId, u64)], now: Duration) {
+        self.entries.values_mut().for_each(|entry| entry.berth.errands = 0);
+        for (session, tenant, count) in errands {
+            let entry = self.entries.entry(*session).or_insert_with(|| entry(*tenant, DateTime::default(), now));
+            (entry.berth.errands, entry.active) = (*count, now);
+        }
+    }
+
+    /// The linked devices among which slots are shared. Those that another replica has are not, and another's favourites are left to it for
+    /// a moment.
+    pub(super) fn candidates(&mut self, now: Duration, wall: DateTime<Utc>, replica: Uuid, alive: &[Uuid]) -> Vec<Candidate> {
+        let peaks = &self.peaks;
+        let candidate = |(session, entry): (&SessionId, &mut Entry)| {
+            let sender = entry.sender.as_ref()?;
+            let Way::Web(device) = &sender.way else { return None };
+            let has_slot = entry.berth.has_slot();
+            let late = || entry.left > 0 && wall - entry.oldest >= COURTESY;
+            let may_take = match entry.ownership {
+                Ownership::Fencing(_) | Ownership::Ours(_) => true,
+                Ownership::Foreign(until) if until > now => false,
+                Ownership::Unknown | Ownership::Foreign(_) => late() || is_preferred(*session, replica, alive),
+            };
+            let wants = entry.left > 0 || entry.berth.errands > 0 || entry.berth.due;
+            if !has_slot && !(wants && may_take) {
+                return None;
+            }
+            let resting = entry.berth.backoff.wait(now).max(entry.breaker.wait(now));
+            let barred = match sender.state {
+                _ if device.linked.is_none() => Some(Bar::LoggedOut),
+                SessionState::Paused => Some(Bar::Paused),
+                SessionState::Stopped | SessionState::Inactive => Some(Bar::Stopped),
+                SessionState::LoggedOut => Some(Bar::LoggedOut),
+                _ if !resting.is_zero() && !has_slot => Some(Bar::Resting),
+                _ => None,
+            };
+            let pause = entry.pace.wait(now);
+            let visited = entry.berth.visited.max(device.visited);
+            Some(Candidate {
+                immediate: entry.immediate + entry.berth.errands,
+                waiting: entry.waiting + entry.berth.errands,
+                oldest: if entry.waiting > 0 { entry.oldest } else { wall },
+                peak: peaks.get(&entry.tenant).is_some_and(|(peak, _)| *peak),
+                last_used: sender.last_used.max(entry.berth.since),
+                slot_since: entry.berth.since,
+                draining: matches!(entry.berth.phase, Phase::Draining(_) | Phase::Closing),
+                pinned: device.pinned,
+                unacknowledged: entry.in_flight > 0,
+                last_visit: visited,
+                not_before: TimeDelta::from_std(pause).ok().filter(|pause| !pause.is_zero()).map(|pause| wall + pause),
+                barred,
+                ..Candidate::new(*session, wall)
+            })
+        };
+        self.entries.iter_mut().filter_map(candidate).collect()
+    }
+
+    /// Of the sessions chosen, those whose owner this replica is not.
+    pub(super) fn unowned(&self, chosen: &[SessionId]) -> Vec<SessionId> {
+        let is_free = |session: &&SessionId| {
+            self.entries.get(session).is_some_and(|entry| matches!(entry.ownership, Ownership::Unknown | Ownership::Foreign(_)))
+        };
+        chosen.iter().filter(is_free).copied().collect()
+    }
+
+    /// A chosen session gets its slot: how to connect it.
+    pub(super) fn dial(&mut self, session: SessionId, wall: DateTime<Utc>) -> Option<Call> {
+        let entry = self.entries.get_mut(&session)?;
+        let epoch = entry.epoch()?;
+        let sender = entry.sender.as_ref()?;
+        let Way::Web(Device { name, presence, .. }) = &sender.way else { return None };
+        if entry.berth.has_slot() {
+            return None;
+        }
+        (entry.berth.phase, entry.berth.since) = (Phase::Warming(epoch), Some(wall));
+        Some(Call { session, tenant: entry.tenant, epoch, device_name: name.clone(), presence: *presence })
+    }
+
+    /// A session is connected; gives the link back when it is not wanted any more.
+    pub(super) fn up(&mut self, session: SessionId, epoch: u64, link: Arc<dyn Link>) -> Result<(), Arc<dyn Link>> {
+        let Some(entry) = self.entries.get_mut(&session) else { return Err(link) };
+        if !matches!(entry.berth.phase, Phase::Warming(of) if of == epoch) {
+            return Err(link);
+        }
+        entry.berth.backoff.succeeded();
+        (entry.berth.phase, entry.dry) = (Phase::Warm(link), None);
+        Ok(())
+    }
+
+    /// A session must give up its slot, once nothing is under way.
+    pub(super) fn drain_slot(&mut self, session: SessionId) {
+        if let Some(entry) = self.entries.get_mut(&session)
+            && let Phase::Warm(link) = &entry.berth.phase
+        {
+            entry.berth.phase = Phase::Draining(link.clone());
+        }
+    }
+
+    /// Links that are told to end and have nothing under way any more.
+    pub(super) fn closable(&mut self) -> Vec<(SessionId, Arc<dyn Link>)> {
+        let mut links = Vec::new();
+        for (session, entry) in &mut self.entries {
+            if entry.in_flight == 0
+                && let Phase::Draining(link) = &entry.berth.phase
+            {
+                links.push((*session, link.clone()));
+                entry.berth.phase = Phase::Closing;
+            }
+        }
+        links
+    }
+
+    /// All links, to be ended at once.
+    pub(super) fn hang_up(&mut self) -> Vec<Arc<dyn Link>> {
+        let take = |entry: &mut Entry| match std::mem::replace(&mut entry.berth.phase, Phase::Closing) {
+            Phase::Warm(link) | Phase::Draining(link) => Some(link),
+            Phase::Cold => {
+                entry.berth.phase = Phase::Cold;
+                None
+            }
+            Phase::Warming(_) | Phase::Closing => None,
+        };
+        self.entries.values_mut().filter_map(take).collect()
+    }
+
+    /// A session's connection ended, or was not made. Its slot is free.
+    pub(super) fn down(&mut self, session: SessionId, wall: DateTime<Utc>) -> Option<TenantId> {
+        let entry = self.entries.get_mut(&session)?;
+        entry.berth.phase = Phase::Cold;
+        (entry.berth.since, entry.berth.visited) = (None, Some(wall));
+        Some(entry.tenant)
+    }
+
+    pub(super) fn connection_failed(&mut self, session: SessionId, failure: Failure, random: f64, now: Duration) {
+        if let Some(entry) = self.entries.get_mut(&session) {
+            entry.berth.backoff.failed(failure, random, now);
+        }
+    }
+
+    /// Failures that were not the sessions' own.
+    pub(super) fn forgive(&mut self, sessions: &[SessionId]) {
+        for session in sessions {
+            if let Some(entry) = self.entries.get_mut(session) {
+                entry.berth.backoff.succeeded();
+            }
+        }
+    }
+
+    /// Gives a session up: the epoch to give back.
+    pub(super) fn give_up(&mut self, session: SessionId) -> Option<Standing> {
+        let entry = self.entries.get_mut(&session)?;
+        let epoch = entry.epoch()?;
+        entry.ownership = Ownership::Unknown;
+        Some((session, epoch))
+    }
+
+    pub(super) fn link(&self, session: SessionId) -> Option<Arc<dyn Link>> {
+        match &self.entries.get(&session)?.berth.phase {
+            Phase::Warm(link) => Some(link.clone()),
+            _ => None,
+        }
+    }
+
+    /// Whether a session's row was read and says that it cannot be connected.
+    pub(super) fn is_barred(&self, session: SessionId) -> bool {
+        let Some(sender) = self.entries.get(&session).and_then(|entry| entry.sender.as_ref()) else { return false };
+        let linked = matches!(&sender.way, Way::Web(device) if device.linked.is_some());
+        !linked || matches!(sender.state, SessionState::Stopped | SessionState::LoggedOut | SessionState::Inactive)
+    }
+
+    /// Sessions in slots.
+    pub(super) fn slots_used(&self) -> usize {
+        self.entries.values().filter(|entry| entry.berth.has_slot()).count()
+    }
+
+    /// How this replica stands, for operators.
+    pub(super) fn status(&self, why: &[Why], wall: DateTime<Utc>) -> Replica {
+        let mut replica = Replica {
+            slots: u32::try_from(self.rules.slots).unwrap_or(u32::MAX),
+            slots_used: u32::try_from(self.slots_used()).unwrap_or(u32::MAX),
+            in_flight: self.in_flight(),
+            ..Replica::default()
+        };
+        for told in why {
+            let Some(entry) = self.entries.get(&told.session) else { continue };
+            let (session_id, tenant_id) = (told.session.to_string(), entry.tenant.to_string());
+            let slot_class = slot_class(told.class).into();
+            let waiting = entry.waiting + entry.berth.errands;
+            if entry.berth.has_slot() {
+                let (state, heard) = match &entry.berth.phase {
+                    Phase::Warm(link) => ("warm", Some(link.silence())),
+                    Phase::Draining(link) => ("draining", Some(link.silence())),
+                    Phase::Closing => ("draining", None),
+                    Phase::Warming(_) | Phase::Cold => ("warming", None),
+                };
+                replica.holders.push(SlotHolder {
+                    session_id,
+                    tenant_id,
+                    state: state.to_owned(),
+                    slot_class,
+                    since: entry.berth.since.map(timestamp),
+                    why: told.reason.to_string(),
+                    waiting,
+                    unacknowledged: entry.in_flight,
+                    last_heard_time: heard.and_then(|ago| TimeDelta::from_std(ago).ok()).map(|ago| timestamp(wall - ago)),
+                    pinned: matches!(entry.sender.as_ref().map(|sender| &sender.way), Some(Way::Web(device)) if device.pinned),
+                });
+            } else {
+                replica.waiting.push(SlotWaiter {
+                    session_id,
+                    tenant_id,
+                    slot_class,
+                    waiting,
+                    oldest_due_time: (entry.waiting > 0).then(|| timestamp(entry.oldest)),
+                    why: told.reason.to_string(),
+                });
+            }
+        }
+        replica.holders.truncate(TOLD);
+        replica.waiting.truncate(TOLD);
+        replica
+    }
+}
+
+fn slot_class(class: Class) -> SlotClass {
+    match class {
+        Class::Immediate => SlotClass::Immediate,
+        Class::Peak => SlotClass::Peak,
+        Class::HighVolume => SlotClass::HighVolume,
+        Class::Recent => SlotClass::Recent,
+        Class::Idle => SlotClass::Idle,
+    }
+}

@@ -1,0 +1,49 @@
+//! What connections leave in the database: the states of their sessions, and sessions that are given up.
+
+use barid_db::Tx;
+use barid_domain::SessionId;
+use barid_proto::session_pool::v1::SessionState;
+use uuid::Uuid;
+
+use super::{Standing, Store};
+use crate::Error;
+
+impl Store {
+    /// Writes the states that connections gave to their sessions, and gives up sessions, each unless it got another owner or epoch in between.
+    /// A session that became cold was visited.
+    pub(crate) async fn settle(&self, replica: Uuid, states: Vec<(SessionId, SessionState)>, given_up: Vec<Standing>) -> Result<(), Error> {
+        let now = self.clock.now();
+        let settle = move |tx: Tx| async move {
+            if !states.is_empty() {
+                let (ids, states): (Vec<Uuid>, Vec<i16>) = states.into_iter().map(|(id, state)| (id.uuid(), state as i16)).unzip();
+                tx.run(
+                    "UPDATE session_pool.sessions s SET state = v.state, visited_at = CASE WHEN v.state = 2 THEN $3 ELSE visited_at END
+                     FROM UNNEST($1::uuid[], $2::smallint[]) AS v (id, state) WHERE s.id = v.id AND s.state BETWEEN 2 AND 5",
+                    [ids.into(), states.into(), now.into()],
+                )
+                .await?;
+            }
+            if !given_up.is_empty() {
+                let (ids, epochs): (Vec<Uuid>, Vec<i64>) =
+                    given_up.into_iter().map(|(session, epoch)| (session.uuid(), epoch.cast_signed())).unzip();
+                tx.run(
+                    "UPDATE session_pool.owners o SET replica_id = $4 FROM UNNEST($1::uuid[], $2::bigint[]) AS v (id, epoch)
+                     WHERE o.session_id = v.id AND o.epoch = v.epoch AND o.replica_id = $3",
+                    [ids.into(), epochs.into(), replica.into(), Uuid::nil().into()],
+                )
+                .await?;
+            }
+            Ok::<_, Error>(())
+        };
+        self.db.engine.transaction("settle connections", settle).await
+    }
+
+    /// Whether a replica still owns a session under this epoch.
+    pub(crate) async fn owns(&self, replica: Uuid, session: SessionId, epoch: u64) -> Result<bool, Error> {
+        let read = move |tx: Tx| async move {
+            let sql = "SELECT 1 FROM session_pool.owners WHERE session_id = $1 AND replica_id = $2 AND epoch = $3";
+            tx.row(sql, [session.uuid().into(), replica.into(), epoch.cast_signed().into()]).await
+        };
+        Ok(self.db.engine.transaction("still owner", read).await?.is_some())
+    }
+}
