@@ -50,7 +50,15 @@ pub(crate) fn render(settings: &Settings) -> String {
     let (app_secret, verify_token) = (settings.app_secret, settings.verify_token);
     set("tenant", "platform_key", settings.platform_key.into());
     set("session_pool", "cloud", Value::Table(toml! { base_url = base_url connect_timeout = "1s" request_timeout = "2s" }));
-    set("session_pool", "pool", Value::Table(toml! { heartbeat_ttl = "3s" }));
+    set("session_pool", "pool", Value::Table(toml! { heartbeat_ttl = "3s" min_warm = "500ms" }));
+    let web_url = format!("{}/ws/chat", base_url.replacen("http", "ws", 1));
+    set("session_pool", "web", Value::Table(toml! { url = web_url media_url = base_url ack_timeout = "2s" login_timeout = "5s" }));
+    set("session_pool", "egress", Value::Table(toml! { allow = ["127.0.0.1"] allow_http = true }));
+    let media_url = format!("file://{}", settings.master_key.with_file_name("media").display());
+    set("session_pool", "media", Value::Table(toml! { url = media_url }));
+    let unlimited = Value::Table(toml! { points = [] full_from = 0 });
+    let (warm_up, first_contacts) = (unlimited.clone(), unlimited);
+    set("session_pool", "pacing", Value::Table(toml! { recipient_spacing = "0s" warm_up = warm_up first_contacts = first_contacts }));
     set("gateway", "redis", Value::Table(toml! { url = redis_url }));
     set("gateway", "listen", settings.gateway.into());
     set("gateway", "meta_apps", Value::Table(toml! { main = { app_secret = app_secret, verify_token = verify_token } }));

@@ -11,6 +11,7 @@ mod draft;
 mod error;
 mod jobs;
 mod lanes;
+mod provider_id;
 mod reason;
 mod state;
 mod store;

@@ -46,7 +46,7 @@ fn decisions() -> u64 {
             immediate: if number % 6 == 1 { waiting } else { 0 },
             waiting,
             oldest: now - TimeDelta::seconds((number * 31 % 90).into()),
-            peak: number % 5 == 0,
+            peak: number.is_multiple_of(5),
             last_used: ago(number * 17 % 2000),
             slot_since: if number < 200 { ago(number) } else { None },
             last_visit: ago(number * 13 % 30_000),

@@ -1,8 +1,8 @@
 //! When sessions may log in. Pure; times are uptimes.
 //!
 //! Thousands of logins at once, after a failover or an outage, look like an attack to WhatsApp and starve the sends of sessions that are
-//! connected. So the whole cluster has one budget, of which each replica takes its share; and a session whose login failed waits by itself, a
-//! little longer each time.
+//! connected. So the whole cluster has one budget, of which each replica takes its share; and a session whose login failed waits by itself,
+//! a little longer each time.
 
 use std::time::Duration;
 
@@ -13,7 +13,8 @@ use crate::pace::Bucket;
 pub struct Rules {
     /// Logins a second of all replicas together.
     pub per_second: f64,
-    /// Logins a second that a replica may in any case. With more replicas than `per_second / floor` the cluster does more than `per_second`.
+    /// Logins a second that a replica may in any case. With more replicas than `per_second / floor` the cluster does more than
+    /// `per_second`.
     pub floor: f64,
     /// A share not used for so long may be used at once.
     pub burst: Duration,
@@ -35,8 +36,8 @@ pub struct Budget {
 }
 
 impl Budget {
-    /// With so many replicas alive, itself among them. It begins with one login, not with a burst: replicas that are started one after the other
-    /// add up.
+    /// With so many replicas alive, itself among them. It begins with one login, not with a burst: replicas that are started one after the
+    /// other add up.
     pub fn new(rules: Rules, alive: usize, now: Duration) -> Self {
         let mut budget = Self { rules, bucket: Bucket::new(0.0, 1.0, now) };
         budget.set_alive(alive, now);

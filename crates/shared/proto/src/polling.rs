@@ -77,7 +77,9 @@ mod tests {
             let polling = Polling { via: via.to_owned(), after: after.to_owned() };
             Polled::new(&table, table.get(path).expect("a method"), &polling).expect_err("is wrong").to_string()
         };
-        assert!(problem(WATCH, "GetPairing", "after_revisoin").contains("needs `after_revisoin` in barid.session_pool.v1.GetPairingRequest"));
+        assert!(
+            problem(WATCH, "GetPairing", "after_revisoin").contains("needs `after_revisoin` in barid.session_pool.v1.GetPairingRequest")
+        );
         assert!(problem(WATCH, "GetPairing", "id").contains("needs `id`"), "of another type");
         assert!(problem(WATCH, "GetParing", "after_revision").contains("names the method `GetParing`"));
         assert!(problem(WATCH, "WatchPairing", "after_revision").contains("is not unary"));

@@ -12,9 +12,7 @@ pub(crate) const LONG: &str = match (cfg!(feature = "web"), cfg!(feature = "trus
         "\nweb: yes (links AGPL-3.0 code: whoever passes the binary on, or serves others with a changed one, owes them its source)",
         "\ntrust-simulator: no"
     ),
-    (false, false) => concat!(
-        env!("CARGO_PKG_VERSION"),
-        "\nweb: no (sessions of the Cloud API only; no AGPL code inside)",
-        "\ntrust-simulator: no"
-    ),
+    (false, false) => {
+        concat!(env!("CARGO_PKG_VERSION"), "\nweb: no (sessions of the Cloud API only; no AGPL code inside)", "\ntrust-simulator: no")
+    }
 };

@@ -1,4 +1,4 @@
-//! The chat page at `/`: one file without anything from elsewhere.
+//! The pages: the chats at `/`, linked devices at `/devices`; each one file without anything from elsewhere.
 
 use std::sync::Arc;
 
@@ -15,7 +15,16 @@ use crate::world::World;
 const POLICY: &str = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; connect-src 'self'; img-src data:; base-uri 'none'; frame-ancestors 'none'";
 
 pub(crate) fn router() -> Router<Arc<World>> {
-    Router::new().route("/", get(page))
+    let router = Router::new().route("/", get(page));
+    #[cfg(feature = "web")]
+    let router = router.route("/devices", get(devices));
+    router
+}
+
+/// Linked devices of the Web protocol: linking, watching and disturbing them.
+#[cfg(feature = "web")]
+async fn devices() -> impl IntoResponse {
+    ([(header::CONTENT_SECURITY_POLICY, POLICY)], Html(include_str!("devices.html")))
 }
 
 async fn page() -> impl IntoResponse {

@@ -110,6 +110,8 @@ impl World {
         self.media.clear();
         self.faults.reset();
         self.stats.clear();
+        #[cfg(feature = "web")]
+        self.web.reset(all);
         if all {
             self.directory.clear_numbers();
             self.templates.clear();

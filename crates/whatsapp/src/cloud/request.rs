@@ -66,11 +66,8 @@ fn button(button: &Button) -> Value {
 }
 
 fn section(section: &Section) -> Value {
-    let rows: Vec<Value> = section
-        .rows
-        .iter()
-        .map(|row| with(json!({"id": row.id, "title": row.title}), "description", row.description.as_deref()))
-        .collect();
+    let rows: Vec<Value> =
+        section.rows.iter().map(|row| with(json!({"id": row.id, "title": row.title}), "description", row.description.as_deref())).collect();
     with(json!({"rows": rows}), "title", section.title.as_deref())
 }
 
@@ -174,10 +171,8 @@ mod tests {
         });
         assert_eq!((&asked["type"], &asked["interactive"]), (&json!("interactive"), &expected));
         let row = |description: Option<&str>| crate::Row { id: "1".into(), title: "Wash".into(), description: description.map(Into::into) };
-        let sections = vec![
-            Section { title: Some("Clean".into()), rows: vec![row(Some("2 days"))] },
-            Section { title: None, rows: vec![row(None)] },
-        ];
+        let sections =
+            vec![Section { title: Some("Clean".into()), rows: vec![row(Some("2 days"))] }, Section { title: None, rows: vec![row(None)] }];
         let list = Content::List { body: "What?".into(), header: None, footer: Some("Thanks".into()), button: "Choose".into(), sections };
         let expected = json!({
             "type": "list", "body": {"text": "What?"}, "footer": {"text": "Thanks"},

@@ -11,7 +11,8 @@ use whatsapp_rust::{
 };
 
 use super::{
-    Closed, Options, Shared, Sink, acks::Acks,
+    Closed, Options, Shared, Sink,
+    acks::Acks,
     fate::Fate,
     handler::{Durable, Handler},
     inbox::Inbox,
@@ -38,6 +39,8 @@ pub(super) struct Live {
     pub pulse: Arc<Pulse>,
     pub veil: Arc<Veil>,
     pub handler: Arc<Handler>,
+    /// Whether the server's key was known from an earlier login.
+    pub knew_server: bool,
 }
 
 /// Makes a client that is not connected yet.
@@ -53,17 +56,12 @@ pub(super) async fn build(
     let manager = PersistenceManager::new(store.clone()).await.map_err(|error| broken(error.to_string()))?;
     let manager = Arc::new(manager);
     manager.process_command(DeviceCommand::SetDeviceProps(props(shared, options))).await;
-    let logins = manager.get_device_snapshot().login_counter;
+    let device = manager.get_device_snapshot();
+    let (logins, knew_server) = (device.login_counter, device.server_cert_chain.is_some());
     let veil = Arc::new(Veil::new(store.clone(), options.presence, logins));
     let pulse = Arc::new(Pulse::default());
     let acks = Arc::new(Acks::default());
-    let line = Line {
-        dialer: shared.dialer.clone(),
-        fate: fate.clone(),
-        inbox: inbox.clone(),
-        veil: veil.clone(),
-        pulse: pulse.clone(),
-    };
+    let line = Line { dialer: shared.dialer.clone(), fate: fate.clone(), inbox: inbox.clone(), veil: veil.clone(), pulse: pulse.clone() };
     let build = Client::builder()
         .with_runtime(TokioRuntime)
         .with_persistence_manager(manager)
@@ -83,7 +81,7 @@ pub(super) async fn build(
     veil.watch(&client);
     let handler = Arc::new(Handler::new(&client, fate.clone(), acks.clone(), inbox.clone(), options.presence));
     client.subscribe_handler(handler.clone()).detach();
-    Ok(Live { client, store, fate, inbox, acks, pulse, veil, handler })
+    Ok(Live { client, store, fate, inbox, acks, pulse, veil, handler, knew_server })
 }
 
 impl Live {
@@ -103,7 +101,9 @@ impl Live {
             {
                 tracing::warn!(%error, "the last state of a connection was not stored");
             }
-            let _ = (&mut run).await;
+            if !run.is_finished() {
+                let _ = (&mut run).await;
+            }
         };
         if tokio::time::timeout(FAREWELL, farewell).await.is_err() {
             tracing::warn!("a connection did not end in time");

@@ -15,26 +15,39 @@ pub enum Closed {
     LoggedOut,
     /// WhatsApp locked the account.
     Locked,
-    TemporaryBan { code: i32, lasts: Duration },
+    TemporaryBan {
+        code: i32,
+        lasts: Duration,
+    },
     /// [`Settings::version`](super::Settings::version) is too old.
     Outdated,
     RateLimited,
     /// WhatsApp restarts the stream (515) or is unavailable (503, 500).
-    Restart { code: i32 },
+    Restart {
+        code: i32,
+    },
     /// WhatsApp refused the login for another reason.
-    Refused { code: i32 },
+    Refused {
+        code: i32,
+    },
     /// No connection, or it broke.
-    Network { detail: String },
+    Network {
+        detail: String,
+    },
     /// The socket was open but neither an ack nor a pong came.
     Silent,
     /// WhatsApp did not say within [`Settings::login_timeout`](super::Settings::login_timeout) that the login succeeded.
     LoginTimedOut,
     /// The server cannot prove with a certificate that it is WhatsApp.
-    Untrusted { detail: String },
+    Untrusted {
+        detail: String,
+    },
     /// There is no login in the store: pair first.
     NotPaired,
     /// The store did not answer, or has something that cannot be read.
-    Store { detail: String },
+    Store {
+        detail: String,
+    },
 }
 
 /// What whoever owns the session does next.

@@ -15,6 +15,24 @@ use super::{
 };
 use crate::{Action, Button, Content, Failure, Media, Outgoing, Quoted, Section};
 
+/// A message about a file: where it is and how to decrypt it, which all of them say with the same words, and what each says besides.
+macro_rules! uploaded {
+    ($kind:ident, $up:expr, $context:expr, { $($field:ident: $value:expr),* }) => {
+        MessageField::some(message::$kind {
+            url: Some($up.url),
+            direct_path: Some($up.direct_path),
+            media_key: Some($up.media_key.to_vec()),
+            file_sha256: Some($up.file_sha256.to_vec()),
+            file_enc_sha256: Some($up.file_enc_sha256.to_vec()),
+            file_length: Some($up.file_length),
+            media_key_timestamp: Some($up.media_key_timestamp),
+            context_info: $context,
+            $($field: $value,)*
+            ..Default::default()
+        })
+    };
+}
+
 pub(super) async fn message(connection: &Connection, to: &Jid, out: &Outgoing) -> Result<Message, Failure> {
     let context = context(connection, to, out.reply_to.as_ref());
     Ok(match &out.content {
@@ -22,84 +40,31 @@ pub(super) async fn message(connection: &Connection, to: &Jid, out: &Outgoing) -
         Content::Template { .. } => return Err(dead("no_text_form", "a Meta template is sent on the Cloud API only")),
         Content::Image { media, caption } => {
             let (file, up) = upload(connection, media, MediaKind::Image).await?;
-            Message {
-                image_message: MessageField::some(message::ImageMessage {
-                    mimetype: Some(file.mime),
-                    caption: caption.clone(),
-                    url: Some(up.url),
-                    direct_path: Some(up.direct_path),
-                    media_key: Some(up.media_key.to_vec()),
-                    file_sha256: Some(up.file_sha256.to_vec()),
-                    file_enc_sha256: Some(up.file_enc_sha256.to_vec()),
-                    file_length: Some(up.file_length),
-                    media_key_timestamp: Some(up.media_key_timestamp),
-                    context_info: context,
-                    ..Default::default()
-                }),
-                ..Default::default()
-            }
+            let image = uploaded!(ImageMessage, up, context, { mimetype: Some(file.mime), caption: caption.clone() });
+            Message { image_message: image, ..Default::default() }
         }
         Content::Video { media, caption } => {
             let (file, up) = upload(connection, media, MediaKind::Video).await?;
-            Message {
-                video_message: MessageField::some(message::VideoMessage {
-                    mimetype: Some(file.mime),
-                    caption: caption.clone(),
-                    url: Some(up.url),
-                    direct_path: Some(up.direct_path),
-                    media_key: Some(up.media_key.to_vec()),
-                    file_sha256: Some(up.file_sha256.to_vec()),
-                    file_enc_sha256: Some(up.file_enc_sha256.to_vec()),
-                    file_length: Some(up.file_length),
-                    media_key_timestamp: Some(up.media_key_timestamp),
-                    streaming_sidecar: up.streaming_sidecar,
-                    context_info: context,
-                    ..Default::default()
-                }),
-                ..Default::default()
-            }
+            let streaming_sidecar = up.streaming_sidecar.clone();
+            let video = uploaded!(VideoMessage, up, context, { mimetype: Some(file.mime), caption: caption.clone(), streaming_sidecar: streaming_sidecar });
+            Message { video_message: video, ..Default::default() }
         }
         Content::Audio { media, voice } => {
             let (file, up) = upload(connection, media, MediaKind::Audio).await?;
             // A voice note is shown as one only if its codec is named.
             let mime = if *voice { "audio/ogg; codecs=opus".into() } else { file.mime };
-            Message {
-                audio_message: MessageField::some(message::AudioMessage {
-                    mimetype: Some(mime),
-                    ptt: Some(*voice),
-                    url: Some(up.url),
-                    direct_path: Some(up.direct_path),
-                    media_key: Some(up.media_key.to_vec()),
-                    file_sha256: Some(up.file_sha256.to_vec()),
-                    file_enc_sha256: Some(up.file_enc_sha256.to_vec()),
-                    file_length: Some(up.file_length),
-                    media_key_timestamp: Some(up.media_key_timestamp),
-                    streaming_sidecar: up.streaming_sidecar,
-                    context_info: context,
-                    ..Default::default()
-                }),
-                ..Default::default()
-            }
+            let streaming_sidecar = up.streaming_sidecar.clone();
+            let audio =
+                uploaded!(AudioMessage, up, context, { mimetype: Some(mime), ptt: Some(*voice), streaming_sidecar: streaming_sidecar });
+            Message { audio_message: audio, ..Default::default() }
         }
         Content::Document { media, caption } => {
             let (file, up) = upload(connection, media, MediaKind::Document).await?;
-            let filename = media.filename.clone().or(file.filename);
-            let document = message::DocumentMessage {
-                mimetype: Some(file.mime),
-                title: filename.clone(),
-                file_name: filename,
-                caption: caption.clone(),
-                url: Some(up.url),
-                direct_path: Some(up.direct_path),
-                media_key: Some(up.media_key.to_vec()),
-                file_sha256: Some(up.file_sha256.to_vec()),
-                file_enc_sha256: Some(up.file_enc_sha256.to_vec()),
-                file_length: Some(up.file_length),
-                media_key_timestamp: Some(up.media_key_timestamp),
-                context_info: context,
-                ..Default::default()
-            };
-            let message = Message { document_message: MessageField::some(document), ..Default::default() };
+            let name = media.filename.clone().or(file.filename);
+            let document = uploaded!(DocumentMessage, up, context, {
+                mimetype: Some(file.mime), title: name.clone(), file_name: name, caption: caption.clone()
+            });
+            let message = Message { document_message: document, ..Default::default() };
             if caption.is_some() { captioned(message) } else { message }
         }
         Content::Location { latitude, longitude, name, address } => Message {
@@ -161,7 +126,11 @@ fn captioned(document: Message) -> Message {
 
 fn context(connection: &Connection, to: &Jid, quoted: Option<&Quoted>) -> MessageField<ContextInfo> {
     let Some(quoted) = quoted else { return MessageField::none() };
-    let author = if quoted.from_me { connection.live.client.pn().map_or_else(|| to.to_string(), |own| own.to_non_ad().to_string()) } else { to.to_string() };
+    let author = if quoted.from_me {
+        connection.live.client.pn().map_or_else(|| to.to_string(), |own| own.to_non_ad().to_string())
+    } else {
+        to.to_string()
+    };
     MessageField::some(ContextInfo {
         stanza_id: Some(quoted.provider_id.clone()),
         participant: Some(author),
@@ -263,8 +232,15 @@ mod tests {
     #[test]
     fn buttons_and_lists_become_numbers() {
         let buttons = [Button { id: "y".into(), title: "Yes".into() }, Button { id: "n".into(), title: "No".into() }];
-        assert_eq!(choices("Sure?", Some("Order 7"), Some("Thanks"), &[("", titles(&buttons))]), "*Order 7*\n\nSure?\n\n1. Yes\n2. No\n\n_Thanks_");
-        let row = |title: &str, description: Option<&str>| Row { id: title.into(), title: title.into(), description: description.map(Into::into) };
+        assert_eq!(
+            choices("Sure?", Some("Order 7"), Some("Thanks"), &[("", titles(&buttons))]),
+            "*Order 7*\n\nSure?\n\n1. Yes\n2. No\n\n_Thanks_"
+        );
+        let row = |title: &str, description: Option<&str>| Row {
+            id: title.into(),
+            title: title.into(),
+            description: description.map(Into::into),
+        };
         let sections = [
             Section { title: Some("Clean".into()), rows: vec![row("Wash", Some("2 days"))] },
             Section { title: Some("Mend".into()), rows: vec![row("Zip", None)] },

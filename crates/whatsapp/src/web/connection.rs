@@ -9,14 +9,8 @@ use wacore_binary::Jid;
 use whatsapp_rust::{Client, NodeFilter, OwnedNodeRef, store::commands::DeviceCommand};
 
 use super::{
-    Cells, Closed, Event, MediaPointer, Options, Person, Shared, Sink, client,
-    client::Live,
-    fate::Fate,
-    inbound,
-    inbox::Inbox,
-    pairing::Step,
-    sending,
-    store::Store,
+    Cells, Closed, Event, MediaPointer, Options, Person, Shared, Sink, client, client::Live, fate::Fate, inbound, inbox::Inbox,
+    pairing::Step, sending, store::Store,
 };
 use crate::{Action, Failure, Outgoing, Sent};
 
@@ -91,7 +85,10 @@ pub(super) async fn connect(
     };
     connection.over().await;
     let reason = live.fate.reason().unwrap_or(reason);
-    Err(ConnectError { reason, events: live.inbox.drain().into_iter().filter_map(event).filter(|event| !matches!(event, Event::Closed(_))).collect() })
+    Err(ConnectError {
+        reason,
+        events: live.inbox.drain().into_iter().filter_map(event).filter(|event| !matches!(event, Event::Closed(_))).collect(),
+    })
 }
 
 fn event(step: Step) -> Option<Event> {
@@ -177,11 +174,10 @@ async fn unexplained(live: &Live) -> Closed {
     if live.pulse.age().is_none() {
         return Closed::Network { detail: "no answer to the handshake".into() };
     }
-    // We ended it ourselves during the handshake. A remembered certificate may be out of date, and the library believes
+    // We ended it ourselves during the handshake. A remembered certificate may be out of date, and the library may believe
     // it for ever: without one it asks for the whole chain.
-    let manager = live.client.persistence_manager();
-    if manager.get_device_snapshot().server_cert_chain.is_some() {
-        manager.process_command(DeviceCommand::ClearServerCertChain).await;
+    if live.knew_server {
+        live.client.persistence_manager().process_command(DeviceCommand::ClearServerCertChain).await;
         return Closed::Network { detail: "the server's key changed".into() };
     }
     Closed::Untrusted { detail: "the handshake failed".into() }

@@ -27,9 +27,8 @@ use super::{
 const TOLD: usize = 1024;
 
 /// What the library tells of. Everything else costs nothing.
-const INTEREST: [EventKind; 26] = [
+const INTEREST: [EventKind; 24] = [
     EventKind::Connected,
-    EventKind::Disconnected,
     EventKind::PairSuccess,
     EventKind::PairError,
     EventKind::LoggedOut,
@@ -53,7 +52,6 @@ const INTEREST: [EventKind; 26] = [
     EventKind::PairPasskeyRequest,
     EventKind::PairPasskeyConfirmation,
     EventKind::PairPasskeyError,
-    EventKind::PushNameUpdate,
 ];
 
 pub(super) struct Handler {
@@ -180,10 +178,9 @@ impl EventHandler for Handler {
             Lib::StreamReplaced(_) => self.fate.end(Closed::Replaced),
             Lib::LoggedOut(out) => self.fate.end(logged_out(out)),
             Lib::ClientOutdated(_) => self.fate.end(Closed::Outdated),
-            Lib::TemporaryBan(ban) => self.fate.end(Closed::TemporaryBan {
-                code: ban.code.code(),
-                lasts: ban.expire.to_std().unwrap_or_default(),
-            }),
+            Lib::TemporaryBan(ban) => {
+                self.fate.end(Closed::TemporaryBan { code: ban.code.code(), lasts: ban.expire.to_std().unwrap_or_default() })
+            }
             Lib::ConnectFailure(failure) => self.fate.end(refused(failure.reason)),
             Lib::PairingQrCode(code) => self.inbox.push(Step::Code { text: code.code.clone(), expires_in: code.timeout }),
             Lib::PairingCode(code) => self.inbox.push(Step::PairingCode { code: code.code.clone(), expires_in: code.timeout }),
@@ -198,10 +195,9 @@ impl EventHandler for Handler {
             Lib::PairPasskeyRequest(request) => {
                 self.inbox.push(Step::Passkey { options_json: request.request_options_json.clone() });
             }
-            Lib::PairPasskeyConfirmation(confirmation) => self.inbox.push(Step::PasskeyCode {
-                code: confirmation.code.clone(),
-                needs_confirmation: !confirmation.skip_handoff_ux,
-            }),
+            Lib::PairPasskeyConfirmation(confirmation) => {
+                self.inbox.push(Step::PasskeyCode { code: confirmation.code.clone(), needs_confirmation: !confirmation.skip_handoff_ux })
+            }
             Lib::PairPasskeyError(error) => self.fail(PairingEnd::PasskeyRefused { detail: error.error.clone() }),
             Lib::PairSuccess(paired) => {
                 // The server closes the stream now and expects the new device to come back: let the library do so.

@@ -10,9 +10,7 @@ const REST: Duration = Duration::from_secs(60);
 /// A message that the server did not take, by the code in its ack.
 pub(super) fn refused(code: &str) -> Failure {
     let (action, reason, detail) = match code {
-        "400" | "479" | "487" | "488" | "489" | "490" | "491" => {
-            (Action::DeadLetter, "malformed", "WhatsApp could not read the message")
-        }
+        "400" | "479" | "487" | "488" | "489" | "490" | "491" => (Action::DeadLetter, "malformed", "WhatsApp could not read the message"),
         "401" => (Action::StopSession, "not_authorized", "WhatsApp does not accept messages from this login"),
         "402" | "475" => {
             (Action::PauseNumberAndAlert, "new_chats_capped", "this number wrote to as many new people as WhatsApp lets it for now")

@@ -14,6 +14,9 @@ use super::{
 };
 use crate::{Action, Failure, Outgoing, Sent};
 
+/// How long the library may go on after the ack came.
+const AFTERMATH: Duration = Duration::from_secs(1);
+
 pub(super) async fn send(connection: &Connection, out: Outgoing) -> Result<Sent, Failure> {
     let live = &connection.live;
     let Some(id) = out.wire_id.clone().filter(|id| !id.is_empty()) else {
@@ -34,20 +37,24 @@ pub(super) async fn send(connection: &Connection, out: Outgoing) -> Result<Sent,
         if connection.ready().await.is_err() {
             return Err(gone());
         }
+        let unread = |error: &dyn std::fmt::Display| not_sent("store_unavailable", &error.to_string());
+        live.store.meet(phone).await.map_err(|error| unread(&error))?;
         // Signal sessions stand under the LID. The library looks in its memory only, so it is put there first.
-        if let Err(error) = live.client.get_lid_pn_entry(&to).await {
-            return Err(not_sent("store_unavailable", &error.to_string()));
-        }
+        live.client.get_lid_pn_entry(&to).await.map_err(|error| unread(&error))?;
         let options = SendOptions::default().with_message_id(id.clone());
         live.client.send_message_with_options(to.clone(), message, options).await.map_err(|error| unsent(&error))?;
         Ok(())
     };
     let sending = async {
+        let mut write = std::pin::pin!(write);
         tokio::select! {
             biased;
-            // The ack may overtake what the library still does after it wrote.
-            answer = ack.answer() => return answer.ok_or_else(gone),
-            written = write => written?,
+            answer = ack.answer() => {
+                // The ack overtook what the library still does after it wrote, such as keeping the message's secret.
+                let _ = tokio::time::timeout(AFTERMATH, write).await;
+                return answer.ok_or_else(gone);
+            }
+            written = &mut write => written?,
         }
         ack.answer().await.ok_or_else(gone)
     };
@@ -101,12 +108,14 @@ pub(super) async fn check_numbers(connection: &Connection, numbers: &[String]) -
     let client = &connection.live.client;
     let mut checks = Vec::with_capacity(numbers.len());
     for numbers in numbers.chunks(ASKED_AT_ONCE) {
-        let asked: Vec<Jid> = numbers.iter().map(|number| Jid::pn(number.trim_start_matches('+'))).collect();
+        let digits = |number: &String| number.chars().filter(char::is_ascii_digit).collect::<String>();
+        let asked: Vec<Jid> = numbers.iter().map(|number| Jid::pn(digits(number))).collect();
         let ask = async { client.contacts().is_on_whatsapp(&asked).await };
         let answers = connection.within(connection.shared.settings.ack_timeout, ask).await?;
-        let answers = answers.map_err(|error| not_sent("not_checked", &crate::web::sending::code_of(&error.to_string())))?;
+        let answers = answers.map_err(|error| not_sent("not_checked", &code_of(&error.to_string())))?;
         for (number, jid) in numbers.iter().zip(&asked) {
-            let answer = answers.iter().find(|answer| answer.jid.user == jid.user || answer.pn_jid.as_ref().is_some_and(|pn| pn.user == jid.user));
+            let answer =
+                answers.iter().find(|answer| answer.jid.user == jid.user || answer.pn_jid.as_ref().is_some_and(|pn| pn.user == jid.user));
             let exists = answer.is_some_and(|answer| answer.is_registered);
             let lid = answer.and_then(|answer| answer.lid.as_ref().or(Some(&answer.jid).filter(|jid| inbound::is_lid(jid))));
             let check = NumberCheck {
@@ -153,7 +162,11 @@ pub(super) async fn download(connection: &Connection, media: &MediaPointer, limi
         Err(error) => {
             let text = error.to_string();
             let is_gone = ["404", "410", "403"].iter().any(|code| text.contains(code));
-            Err(if is_gone { dead("media_gone", "WhatsApp no longer keeps the file") } else { not_sent("media_unavailable", "the file could not be fetched or is not what it should be") })
+            Err(if is_gone {
+                dead("media_gone", "WhatsApp no longer keeps the file")
+            } else {
+                not_sent("media_unavailable", "the file could not be fetched or is not what it should be")
+            })
         }
     }
 }

@@ -10,7 +10,13 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use super::{Cell, CellError, Cells, Change, Fetch, FetchError, Fetched, Inbound, Kind, Sink, SinkError};
+use serde_json::Value;
+use wacore::{
+    libsignal::protocol::{KeyPair, PrivateKey},
+    store::{CachedNoiseCert, CachedServerCertChain, Device},
+};
+
+use super::{Cell, CellError, Cells, Change, Connection, Fetch, FetchError, Fetched, Inbound, Kind, Sink, SinkError};
 
 /// A store in memory that counts its round trips. Clones of its `Arc` are the same session under the same lease.
 #[derive(Default)]
@@ -61,6 +67,44 @@ impl Memory {
         }
         Ok(())
     }
+}
+
+/// The login of a device that a simulator made at `/sim/web/devices`, to be put into a store. `None` when it is not of that shape.
+#[must_use]
+pub fn login(server: &Value, made: &Value) -> Option<Cell> {
+    let bytes = |value: &Value| -> Option<[u8; 32]> { unhex(value)?.try_into().ok() };
+    let pair = |value: &Value| -> Option<KeyPair> {
+        let private = PrivateKey::deserialize(&bytes(value)?).ok()?;
+        Some(KeyPair::new(private.public_key().ok()?, private))
+    };
+    let certificate = |key| CachedNoiseCert { key, not_before: 0, not_after: i64::MAX };
+    let mut device = Device::new();
+    device.pn = Some(made["jid"].as_str()?.parse().ok()?);
+    device.lid = made["lid"].as_str()?.parse().ok();
+    device.push_name = made["name"].as_str()?.into();
+    device.registration_id = u32::try_from(made["registration_id"].as_u64()?).ok()?;
+    device.noise_key = pair(&made["noise_private"])?;
+    device.identity_key = pair(&made["identity_private"])?;
+    device.signed_pre_key = pair(&made["signed_prekey_private"])?;
+    device.signed_pre_key_id = 1;
+    device.signed_pre_key_signature = unhex(&made["signed_prekey_signature"])?.try_into().ok()?;
+    device.adv_secret_key = bytes(&made["adv_secret"])?;
+    device.account = Some(waproto::codec::adv_signed_device_identity_decode(&unhex(&made["account"])?).ok()?.into());
+    device.server_cert_chain =
+        Some(CachedServerCertChain { intermediate: certificate([0; 32]), leaf: certificate(bytes(&server["key"])?) });
+    Some(Cell { kind: Kind::Device, key: String::new(), expires_at: 0, value: serde_json::to_vec(&device).ok()?.into() })
+}
+
+fn unhex(value: &Value) -> Option<Vec<u8>> {
+    let text = value.as_str()?;
+    (0..text.len()).step_by(2).map(|at| u8::from_str_radix(text.get(at..at + 2)?, 16).ok()).collect()
+}
+
+/// What the connection says next about being online: `available` or `unavailable`.
+pub async fn announcement(connection: &Connection) -> Option<String> {
+    let sent = connection.live.client.wait_for_sent_node(whatsapp_rust::NodeFilter::tag("presence"));
+    let node = sent.await.ok()?;
+    node.attrs.get("type").map(|kind| kind.as_str().into_owned())
 }
 
 fn cell((kind, key): &(Kind, String), (expires_at, value): &(i64, Bytes)) -> Cell {

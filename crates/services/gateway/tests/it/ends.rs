@@ -118,7 +118,8 @@ async fn who_goes_away_is_not_asked_for_any_more_and_leaves_a_place() -> Result<
     let second = watch(&house, TENANT_KEY).send().await?;
     assert_eq!(second.status(), StatusCode::TOO_MANY_REQUESTS);
     drop(over_rest);
-    let mut over_grpc = eventually(PATIENCE, || async { Ok(client.clone().watch_pairing(with_key(TENANT_KEY, request())).await?.into_inner()) }).await?;
+    let mut over_grpc =
+        eventually(PATIENCE, || async { Ok(client.clone().watch_pairing(with_key(TENANT_KEY, request())).await?.into_inner()) }).await?;
     next(&mut over_grpc).await?.context("the first message")?;
     pairings.asked_times(4).await?;
 

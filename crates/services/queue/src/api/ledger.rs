@@ -17,6 +17,7 @@ use tonic::{Request, Response, Status};
 
 use super::State;
 use crate::{
+    provider_id::storable,
     state::Fact,
     store::{Change, Claimed, Demand, Names, NewInbound, NewOutcome, NewReceipt, ReceiptKind, SessionClaim},
 };
@@ -87,9 +88,10 @@ impl LedgerService for State {
                 tenant,
                 session: ids::argument("sessionId", &message.session_id)?,
                 from,
-                at: at(message.time.as_ref(), now),
-                provider_id: message.provider_id,
-                context_provider_id: message.context_provider_id,
+                // A customer's clock that is ahead must not keep the window open.
+                at: at(message.time.as_ref(), now).min(now),
+                provider_id: storable(message.provider_id),
+                context_provider_id: storable(message.context_provider_id),
                 content: message.content.unwrap_or_default(),
             });
         }
@@ -171,7 +173,7 @@ fn from_outcome(outcome: Outcome, now: DateTime<Utc>) -> Result<NewOutcome, Stat
     let message: MessageId = ids::argument("messageId", &outcome.message_id)?;
     let attempt = outcome.attempt;
     let (fact, failure, provider_id) = match outcome.outcome {
-        Some(outcome::Outcome::Acknowledged(acknowledged)) => (Fact::Sent, None, Some(acknowledged.provider_id)),
+        Some(outcome::Outcome::Acknowledged(acknowledged)) => (Fact::Sent, None, Some(storable(acknowledged.provider_id))),
         Some(outcome::Outcome::Retry(failure)) => (Fact::AttemptFailed { attempt }, Some(failure), None),
         Some(outcome::Outcome::Dead(failure)) => (Fact::Dead { attempt }, Some(failure), None),
         Some(outcome::Outcome::Returned(failure)) => (Fact::Returned { attempt }, Some(failure), None),
@@ -193,7 +195,7 @@ fn from_receipt(receipt: Receipt, now: DateTime<Utc>) -> Result<NewReceipt, Stat
         session: ids::argument("sessionId", &receipt.session_id)?,
         // What comes back from outside may be anything: an echo that is no id of ours is no echo.
         message: receipt.message_id.parse().ok(),
-        provider_id: receipt.provider_id,
+        provider_id: storable(receipt.provider_id),
         kind,
         reason: receipt.reason,
         retry: receipt.retry,

@@ -15,7 +15,7 @@ use prost::Message;
 use uuid::Uuid;
 
 use super::{EVENTS, Names, Store, people};
-use crate::{Error, target::Target};
+use crate::{Error, provider_id::storable, target::Target};
 
 /// A customer wrote.
 #[derive(Clone, Debug)]
@@ -74,7 +74,7 @@ async fn keep(store: &Store, tx: &Tx, key: &TenantKey, mut message: NewInbound, 
     if message.content.kind.is_none() {
         message.content.kind = Some(Kind::Unsupported(UnsupportedContent::default()));
     }
-    let about = about(&message.content).to_owned();
+    let about = storable(about(&message.content).to_owned());
     let subject = match &message.content.kind {
         Some(Kind::Edit(_) | Kind::Deletion(_)) => subject(tx, key, &message, contact, &about).await?,
         _ => None,

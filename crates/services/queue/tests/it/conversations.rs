@@ -1,13 +1,13 @@
 //! What customers write is kept, once, and changes as they change it.
 
 use anyhow::{Context, Result};
-use barid_domain::{SessionId, TenantId};
+use barid_domain::{Clock, SessionId, SystemClock, TenantId};
 use barid_proto::{
     events::v1::{Event, InboundPayload, event::Payload},
     queue::v1::{
         Acknowledged, DeletionContent, EditContent, GetInboundMessageRequest, Inbound, InboundContent, InboundMessage,
         ListInboundMessagesRequest, ListInboundMessagesResponse, MediaContent, MediaPart, ReactionContent, ReadInboundMediaRequest,
-        SessionClaim, TextContent, inbound_content::Kind, media_content, outcome::Outcome,
+        ReceiptKind, SessionClaim, TextContent, inbound_content::Kind, media_content, outcome::Outcome,
     },
     timestamp,
 };
@@ -258,6 +258,32 @@ async fn a_file_is_read_in_parts_and_its_key_stays_inside() -> Result<()> {
     assert_eq!(chat.part(&all[1].id, 0).await.expect_err("no file").code(), Code::FailedPrecondition);
     chat.hear("wamid.3", deletion("wamid.1")).await?;
     assert_eq!(chat.part(&all[0].id, 0).await.expect_err("taken back").code(), Code::FailedPrecondition);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_id_that_no_table_takes_stops_nothing() -> Result<()> {
+    let chat = Chat::begin().await?;
+    let odd = ["a\0b".to_owned(), "x".repeat(100_000)];
+    for id in &odd {
+        for _ in 0..2 {
+            chat.hear(id, text("hello")).await?;
+        }
+        chat.hear(&format!("edit of {}", &id[..1]), edit(id, "hello!")).await?;
+        assert_eq!(chat.house.receipt(chat.session, id, "", ReceiptKind::Read).await?.parked, 1);
+    }
+    let all = chat.all().await?;
+    assert_eq!(all.iter().filter_map(said).collect::<Vec<_>>(), [text("hello!"), text("hello!")]);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clock_that_is_ahead_keeps_no_window_open() -> Result<()> {
+    let chat = Chat::begin().await?;
+    let ahead = Inbound { time: Some(timestamp(SystemClock.now() + TimeDelta::days(400))), ..chat.inbound("wamid.1", text("hello")) };
+    chat.house.hear(ahead).await?;
+    let time = chat.all().await?.remove(0).time.and_then(|time| barid_proto::time(&time)).context("a time")?;
+    assert!(time <= SystemClock.now(), "{time}");
     Ok(())
 }
 

@@ -197,13 +197,13 @@ async fn a_repeat_ends_with_the_expiry_as_unknown() -> Result<()> {
     let request = SendMessageRequest {
         recipient: CUSTOMER.into(),
         text: "hello".into(),
-        expire_time: Some(timestamp(SystemClock.now() + TimeDelta::seconds(2))),
+        expire_time: Some(timestamp(SystemClock.now() + TimeDelta::seconds(8))),
         ..SendMessageRequest::default()
     };
     let id = house.send_request(tenant, session, request).await?;
     let claimed = house.claim_web(session, 1).await?.remove(0);
     house.report(&claimed, unknown()).await?;
-    eventually(Duration::from_secs(20), || async {
+    eventually(Duration::from_secs(40), || async {
         let message = house.message(tenant, &id).await?;
         ensure!(message.state() == MessageState::Failed, "still {:?}", message.state());
         Ok(())
@@ -227,5 +227,6 @@ async fn a_receipt_settles_what_waits_to_be_sent_again() -> Result<()> {
     house.receipt(session, &claimed.wire_id, "", ReceiptKind::Delivered).await?;
     assert_eq!(house.message(tenant, &id).await?.state(), MessageState::Delivered);
     assert!(house.claim_web(session, 1).await?.is_empty(), "it is not sent again");
+    assert_eq!(house.database.execute(&["SELECT count(*) FROM queue.ready"]).await?, "0", "and waits no more");
     Ok(())
 }

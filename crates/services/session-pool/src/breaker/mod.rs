@@ -1,5 +1,5 @@
-//! Keeps sessions from running against a wall: after failures in a row one rests, longer each time, and then tries carefully. And when it is
-//! WhatsApp that is down, none of them is to blame. Pure; times are uptimes.
+//! Keeps sessions from running against a wall: after failures in a row one rests, longer each time, and then tries carefully. And when it
+//! is WhatsApp that is down, none of them is to blame. Pure; times are uptimes.
 
 mod outage;
 mod reach_out;

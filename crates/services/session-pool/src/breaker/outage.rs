@@ -19,13 +19,7 @@ pub struct OutageRules {
 
 impl Default for OutageRules {
     fn default() -> Self {
-        Self {
-            window: Duration::from_secs(30),
-            least: 5,
-            part: 0.5,
-            shortest: Duration::from_secs(5),
-            longest: Duration::from_secs(120),
-        }
+        Self { window: Duration::from_secs(30), least: 5, part: 0.5, shortest: Duration::from_secs(5), longest: Duration::from_secs(120) }
     }
 }
 

@@ -13,7 +13,8 @@ use super::{
 pub struct Decision {
     /// Sessions to connect now, most deserving first: there is a free slot and a login for each.
     pub warm: Vec<SessionId>,
-    /// Sessions that shall give up their slot, the least deserving first: they write nothing more, and leave as soon as everything is acknowledged that they wrote.
+    /// Sessions that shall give up their slot, the least deserving first: they write nothing more, and leave as soon as everything is
+    /// acknowledged that they wrote.
     pub drain: Vec<SessionId>,
     /// Of every session that holds a slot or wants one, why: those in slots, those connected
     /// now, those that wait, and those that cannot send, each in the order of service.
@@ -39,9 +40,9 @@ enum Tier {
     Other,
 }
 
-/// Decides who gets the slots and who leaves them, when at most `logins` may begin. Never more than `slots` are taken, and nobody is told to
-/// leave before `min_warm`, unless it is barred for good. Who only lingers leaves with everything acknowledged; who is at work has something
-/// unacknowledged most of the time, and so is told to leave and then finishes. The order of the candidates does not matter.
+/// Decides who gets the slots and who leaves them, when at most `logins` may begin. Never more than `slots` are taken, and nobody is told
+/// to leave before `min_warm`, unless it is barred for good. Who only lingers leaves with everything acknowledged; who is at work has
+/// something unacknowledged most of the time, and so is told to leave and then finishes. The order of the candidates does not matter.
 ///
 /// Nobody waits for ever: with every write acknowledged within `a`, every session gone `d` after it was told to, a decision every `t`, and
 /// logins not the bottleneck, a session for which messages wait has a slot within `3 max_wait + n (max_hold + a + d + 2 t)`, where `n` is

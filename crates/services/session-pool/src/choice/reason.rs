@@ -52,8 +52,12 @@ pub enum Reason {
     /// Keeps its slot: it was connected less than `min_warm` ago.
     New,
     Pinned,
-    Sending { waiting: u64 },
-    Lingering { until: DateTime<Utc> },
+    Sending {
+        waiting: u64,
+    },
+    Lingering {
+        until: DateTime<Utc>,
+    },
     /// Collects what waited for it at WhatsApp.
     Visiting,
 
@@ -66,7 +70,9 @@ pub enum Reason {
     /// Leaves: it had its turn, and others wait.
     Spent,
     /// Leaves: one of this class needs the slot.
-    Displaced { by: Class },
+    Displaced {
+        by: Class,
+    },
     /// Leaves: the least recently used makes room for what is to come.
     MakingRoom,
     /// Leaves: there are fewer slots than sessions in them.
@@ -79,12 +85,19 @@ pub enum Reason {
     /// Waits for a session to leave.
     Freeing,
     /// Waits: so many sessions of a higher class, and so many of its own that waited longer, wait as well.
-    Behind { higher: usize, earlier: usize },
+    Behind {
+        higher: usize,
+        earlier: usize,
+    },
     /// Waits: what is free is kept for immediate messages.
     Reserved,
     /// Waits: no login may begin now, and so many sessions come before it.
-    Logins { ahead: usize },
-    Paced { until: DateTime<Utc> },
+    Logins {
+        ahead: usize,
+    },
+    Paced {
+        until: DateTime<Utc>,
+    },
     /// A pin that waits: others hold the slots that pins may take.
     PinsFull,
     /// Waits to be visited.
@@ -140,9 +153,13 @@ impl fmt::Display for Reason {
             Self::Barred(bar) => write!(formatter, "no slot: {bar}"),
             Self::Connecting => formatter.write_str("connecting"),
             Self::Freeing => formatter.write_str("waiting for a slot that is being freed"),
-            Self::Behind { higher: 0, earlier: 0 } => formatter.write_str("waiting for a slot: it is next, but none may be taken from others yet"),
+            Self::Behind { higher: 0, earlier: 0 } => {
+                formatter.write_str("waiting for a slot: it is next, but none may be taken from others yet")
+            }
             Self::Behind { higher, earlier: 0 } => write!(formatter, "waiting for a slot: {} of a higher class", sessions(*higher)),
-            Self::Behind { higher: 0, earlier } => write!(formatter, "waiting for a slot: {} of its class waited longer", sessions(*earlier)),
+            Self::Behind { higher: 0, earlier } => {
+                write!(formatter, "waiting for a slot: {} of its class waited longer", sessions(*earlier))
+            }
             Self::Behind { higher, earlier } => {
                 write!(formatter, "waiting for a slot: {} of a higher class, {} of its own waited longer", sessions(*higher), earlier)
             }

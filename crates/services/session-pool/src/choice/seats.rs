@@ -38,8 +38,8 @@ pub(super) struct Seats<'a> {
     working: VecDeque<usize>,
     /// Leaving, and not promised to anyone.
     pub freeing: usize,
-    /// Slots that immediate work cannot have at once, and that it does not have: those at work on other messages, pins, visits, and those that
-    /// did such work and may not leave yet.
+    /// Slots that immediate work cannot have at once, and that it does not have: those at work on other messages, pins, visits, and those
+    /// that did such work and may not leave yet.
     pub ordinary: usize,
     /// Slots that immediate work has, or had and may not leave yet. Were these counted as ordinary, others would wait for ever because
     /// immediate work comes and goes; were they not counted at all, it would take every slot that becomes free.

@@ -117,6 +117,20 @@ fn a_fifth_of_the_slots_waits_for_immediate_work_however_long_others_waited() {
 }
 
 #[test]
+fn immediate_work_uses_its_reserve_until_its_sessions_may_leave() {
+    let settings = slots(5);
+    let busy = [10, 11, 12].map(|number| waiting(warm(number, 8), 0, 9));
+    let done = |urgent| Candidate { urgent, ..warm(13, 2) };
+    let promoted = Candidate { oldest: ago(900), ..waiting(cold(1), 0, 1) };
+    let with = |done, waiters: &[Candidate]| moves(&[&busy[..], &[done], waiters].concat(), &settings).0;
+    assert_eq!(with(done(false), &[promoted]), [], "the fourth of four ordinary ones is still there");
+    assert_eq!(with(done(true), &[promoted]), [id(1)], "it is not one of the four");
+    assert_eq!(with(done(true), &[promoted, waiting(cold(2), 1, 1)]), [id(1)], "the reserve is in use: who waited longer comes first");
+    assert_eq!(with(done(false), &[promoted, waiting(cold(2), 1, 1)]), [id(2)], "the reserve is free");
+    assert_eq!(moves(&[&busy[..2], &[promoted, waiting(cold(2), 1, 1)]].concat(), &slots(3)).0, [id(1)], "three slots have no reserve");
+}
+
+#[test]
 fn immediate_work_takes_slots_from_any_other_and_others_only_from_lower_classes() {
     let settings = slots(2);
     assert_eq!(moves(&[waiting(warm(1, 14), 0, 9), waiting(cold(3), 1, 1)], &slots(1)), nothing(), "it began just now");
@@ -167,7 +181,8 @@ fn a_session_lingers_and_then_leaves_though_nobody_needs_its_slot() {
 #[test]
 fn the_sweep_visits_shortly_who_was_away_for_long_with_a_tenth_of_the_slots() {
     let settings = slots(20);
-    let away: Vec<Candidate> = (0u32..9).map(|number| Candidate { last_visit: Some(ago(22_000 + 100 * i64::from(number))), ..cold(number.into()) }).collect();
+    let away: Vec<Candidate> =
+        (0u32..9).map(|number| Candidate { last_visit: Some(ago(22_000 + 100 * i64::from(number))), ..cold(number.into()) }).collect();
     assert_eq!(moves(&away, &settings).0, [id(8), id(7)], "who was away longest");
     assert_eq!(moves(&[Candidate { last_visit: Some(ago(21_500)), ..cold(1) }], &settings), nothing());
     assert_eq!(moves(&[Candidate { last_visit: None, ..cold(1) }], &settings).0, [id(1)]);
@@ -294,7 +309,8 @@ proptest! {
         let settings = Settings { slots, ..Settings::default() };
         let decision = choose(&candidates, now(), &settings, logins);
         let known: HashMap<SessionId, Candidate> = candidates.iter().map(|candidate| (candidate.session, *candidate)).collect();
-        let (warmed, drained): (HashSet<_>, HashSet<_>) = (decision.warm.iter().copied().collect(), decision.drain.iter().copied().collect());
+        let warmed: HashSet<SessionId> = decision.warm.iter().copied().collect();
+        let drained: HashSet<SessionId> = decision.drain.iter().copied().collect();
         prop_assert!(warmed.len() == decision.warm.len() && drained.len() == decision.drain.len(), "nobody twice");
         let held: Vec<&Candidate> = known.values().filter(|candidate| candidate.slot_since.is_some()).collect();
         let is_new = |candidate: &Candidate| candidate.slot_since.is_some_and(|since| elapsed(since, now()) < settings.min_warm);
@@ -325,8 +341,8 @@ proptest! {
             let others = warmed.iter().filter(|session| !is_immediate(&known[session])).count();
             prop_assert!(at_work + others <= slots - slots / 5, "the reserve stays free");
         }
-        let kept = stays.iter().chain(warmed.iter().map(|session| known[session]).collect::<Vec<_>>().iter().collect::<Vec<_>>().iter())
-            .filter(|candidate| candidate.pinned && !works(candidate)).count();
+        let in_slots = stays.iter().copied().chain(warmed.iter().map(|session| &known[session]));
+        let kept = in_slots.filter(|candidate| candidate.pinned && !works(candidate)).count();
         let surplus = held.iter().filter(|candidate| candidate.pinned).count().saturating_sub(slots / 2);
         prop_assert!(kept <= slots / 2 + surplus, "pins");
 

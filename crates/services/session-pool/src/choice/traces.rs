@@ -163,9 +163,17 @@ proptest! {
     /// Immediate sessions, as few as the reserve has slots, beside a flood of others.
     #[test]
     fn others_do_not_keep_immediate_work_waiting(
-        flood in proptest::collection::vec(habit(), 20..40), immediate in proptest::collection::vec(habit(), 2), nature in nature(), min_turn in 3i64..12,
+        flood in proptest::collection::vec(habit(), 20..40), immediate in proptest::collection::vec(habit(), 2),
+        nature in nature(), min_turn in 3i64..12,
     ) {
-        let settings = Settings { slots: 10, min_warm: seconds(3), min_turn: seconds(min_turn), max_hold: seconds(60), max_wait: seconds(5), ..Settings::default() };
+        let settings = Settings {
+            slots: 10,
+            min_warm: seconds(3),
+            min_turn: seconds(min_turn),
+            max_hold: seconds(60),
+            max_wait: seconds(5),
+            ..Settings::default()
+        };
         let flood = flood.into_iter().map(|habit| Habit { immediate: false, pinned: false, ..habit });
         let immediate = immediate.into_iter().map(|habit| Habit { immediate: true, pinned: false, ..habit });
         let story = play(&flood.chain(immediate).collect::<Vec<_>>(), nature, &settings, 1000);
@@ -198,8 +206,9 @@ fn endless_work_lets_others_in() {
 /// Work that fits ends, and is all sent.
 #[test]
 fn what_fits_is_sent() {
-    let habits: Vec<Habit> =
-        (0..30).map(|number| Habit { immediate: number % 3 == 0, peak: false, pinned: false, count: 5, every: 300, from: number * 7 }).collect();
+    let habits: Vec<Habit> = (0..30)
+        .map(|number| Habit { immediate: number % 3 == 0, peak: false, pinned: false, count: 5, every: 300, from: number * 7 })
+        .collect();
     let story = play(&habits, Nature { ack: 1, leave: 1, speed: 5 }, &Settings { slots: 5, ..Settings::default() }, 900);
     assert!((420..=450).contains(&story.sent), "{}", story.sent);
     assert!(story.left <= 15, "{}", story.left);

@@ -16,9 +16,9 @@ pub struct Point {
 
 /// A limit that grows with a number's age since it was linked: straight lines between its points, then as at the last point, then none.
 ///
-/// WhatsApp publishes no such figures for linked devices. The defaults are an assumption: they have the shape that operators of gateways report to
-/// work (slow in the first days, doubling every two or three, all after two weeks, new customers far more slowly than known ones), at its careful
-/// end. They are configuration, so that experience can correct them.
+/// WhatsApp publishes no such figures for linked devices. The defaults are an assumption: they have the shape that operators of gateways
+/// report to work (slow in the first days, doubling every two or three, all after two weeks, new customers far more slowly than known
+/// ones), at its careful end. They are configuration, so that experience can correct them.
 #[derive(Clone, Debug, Deserialize, Serialize, PartialEq, Eq)]
 #[serde(deny_unknown_fields)]
 pub struct Curve {

@@ -43,7 +43,10 @@ impl fmt::Display for Limit {
 pub enum Answer {
     Now,
     /// Not before this uptime. It may be refused again then, when others came first.
-    NotBefore { at: Duration, because: Limit },
+    NotBefore {
+        at: Duration,
+        because: Limit,
+    },
 }
 
 impl Answer {

@@ -14,9 +14,9 @@ const MOST: usize = 100_000;
 ///
 /// Approximations, all to the careful side but the last: a user counts until the end of the half hour in which the 24 hours since the last
 /// message to them end (up to 24.5 h); users are told apart by a 64-bit hash of the caller's (two of 100,000 are the same with a chance of
-/// 3 in 10^10); and each replica counts only what its own numbers send, so the caller gives it a share of the limit: the whole when it owns all numbers of
-/// the portfolio, else in proportion. A restart begins with nothing: give what the ledger knows with `sent`. It holds at most the limit, 16
-/// bytes each.
+/// 3 in 10^10); and each replica counts only what its own numbers send, so the caller gives it a share of the limit: the whole when it owns
+/// all numbers of the portfolio, else in proportion. A restart begins with nothing: give what the ledger knows with `sent`. It holds at
+/// most the limit, 16 bytes each.
 #[derive(Clone, Debug)]
 pub struct Portfolio {
     limit: Option<u32>,

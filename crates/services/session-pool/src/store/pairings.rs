@@ -125,7 +125,8 @@ impl Store {
                 history_days: row.history_days,
             }))
         };
-        let opened = self.db.tenant.transaction(tenant, open).await?;
+        // As the engine, because tenants know nothing of replicas.
+        let opened = self.db.engine.transaction("open pairing", open).await?;
         if opened.is_some() {
             self.pairing_changed(session).await;
         }

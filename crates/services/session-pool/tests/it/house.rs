@@ -23,7 +23,7 @@ use barid_proto::{
     },
 };
 use barid_runtime::Health;
-use barid_session_pool::{App, CloudConfig, Config, PoolConfig};
+use barid_session_pool::{App, CloudConfig, Config, PacingConfig, PoolConfig, WebConfig, pace::Curve};
 use barid_testkit::{Database, Nats, database_with, eventually};
 use barid_vault::MasterKey;
 use tokio::{runtime::Runtime, task::JoinHandle};
@@ -120,10 +120,13 @@ impl House {
         std::fs::write(&key_file, MasterKey::generate())?;
         let mut config = configuration(&nats, &database);
         config.vault.master_key_file = key_file;
+        config.media = barid_blob::Config::folder(&files.path().join("media"));
         let bus = |service| Bus::connect(&config.nats, service);
         let (tenants, gateway, queue) = tokio::try_join!(bus(Service::Tenant), bus(Service::Gateway), bus(Service::Queue))?;
         let whatsapp = WhatsApp::start(&gateway).await?;
         config.cloud.base_url = whatsapp.url.clone();
+        config.web.url = whatsapp.web_url.clone();
+        config.web.media_url = whatsapp.url.clone();
         let (directory, ledger, stop) = (Directory::default(), Ledger::new(queue.clone()), CancellationToken::new());
         let guard = Arc::new(Guard::new());
         let servers = [
@@ -248,9 +251,36 @@ fn configuration(nats: &Nats, database: &Database) -> Config {
             heartbeat_ttl: Duration::from_secs(6),
             tick: Duration::from_millis(50),
             slots: 10,
+            max_wait: Duration::from_secs(2),
+            min_warm: Duration::from_millis(300),
+            max_hold: Duration::from_secs(5),
+            linger: Duration::from_secs(60),
+            sweep: Duration::from_secs(3600),
+            logins_per_second: 80.0,
             max_in_flight: 64,
             max_in_flight_per_session: 16,
         },
+        web: WebConfig {
+            url: "ws://127.0.0.1:1/ws/chat".into(),
+            media_url: String::new(),
+            version: String::new(),
+            device_name: "Barid".into(),
+            connect_timeout: Duration::from_secs(2),
+            login_timeout: Duration::from_secs(5),
+            ack_timeout: Duration::from_secs(2),
+            prekeys: 16,
+            media_limit: 1 << 20,
+            event_queue: 64,
+            root_certificate: Default::default(),
+        },
+        pacing: PacingConfig {
+            recipient_spacing: Duration::ZERO,
+            warm_up: Curve { points: vec![], full_from: Some(0) },
+            first_contacts: Curve { points: vec![], full_from: Some(0) },
+            portfolio_limit: 0,
+        },
+        media: barid_blob::Config::folder(std::path::Path::new("/")),
+        egress: barid_egress::Settings::default(),
         health: barid_runtime::HealthConfig { listen: ([127, 0, 0, 1], 0).into() },
         telemetry: barid_runtime::TelemetryConfig { log: "info".into(), format: barid_runtime::Format::Text, otlp_endpoint: String::new() },
         nats: barid_bus::Config { url: nats.url(), user: String::new(), password: Secret::new(PASSWORD), replicas: 1 },

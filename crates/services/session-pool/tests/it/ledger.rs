@@ -8,8 +8,9 @@ use std::{
 use barid_bus::Bus;
 use barid_domain::{MessageId, SessionId, TenantId};
 use barid_proto::queue::v1::{
+        AliasPair,
     ClaimRequest, ClaimResponse, ClaimedMessage, FenceRequest, FenceResponse, FreeForm, Inbound, ListDemandRequest, ListDemandResponse,
-    Outcome, Receipt, ReportInboundRequest, ReportInboundResponse, ReportOutcomesRequest, ReportOutcomesResponse, ReportReceiptsRequest,
+    Outcome, Receipt, ReportAliasesRequest, ReportAliasesResponse, ReportInboundRequest, ReportInboundResponse, ReportOutcomesRequest, ReportOutcomesResponse, ReportReceiptsRequest,
     ReportReceiptsResponse, SessionDemand, SessionEpoch, claimed_message::Form, ledger_service_server::LedgerService, outcome,
 };
 use chrono::{DateTime, Utc};
@@ -29,6 +30,7 @@ pub struct Books {
     pub outcomes: Vec<Outcome>,
     pub receipts: Vec<Receipt>,
     pub inbound: Vec<Inbound>,
+    pub aliases: Vec<AliasPair>,
     /// So many of the next calls of this name fail before they are carried out.
     pub failing: HashMap<&'static str, u32>,
     /// So many of the next claims are carried out, and their answer is lost.
@@ -59,7 +61,7 @@ impl Ledger {
             tenant_id: tenant.to_string(),
             session_id: session.to_string(),
             recipient: to.to_owned(),
-            form: Some(Form::Free(FreeForm { text: text.to_owned() })),
+            form: Some(Form::Free(FreeForm { text: text.to_owned(), ..FreeForm::default() })),
             ..ClaimedMessage::default()
         }
     }
@@ -68,6 +70,18 @@ impl Ledger {
     pub async fn accept(&self, messages: Vec<ClaimedMessage>) {
         self.books().waiting.extend(messages.into_iter().map(|message| (message, now())));
         self.bus.notify("demand", Default::default()).await;
+    }
+
+    /// An owner died: what it had under way on linked devices comes again.
+    pub async fn owner_died(&self) {
+        let left: Vec<ClaimedMessage> = {
+            let mut books = self.books();
+            let (again, stays) = books.sending.drain().map(|(_, message)| message).partition(|message| !message.wire_id.is_empty());
+            let stays: Vec<ClaimedMessage> = stays;
+            books.sending = stays.into_iter().map(|message| (message.message_id.clone(), message)).collect();
+            again
+        };
+        self.accept(left).await;
     }
 
     /// The last outcome of a message.
@@ -84,6 +98,12 @@ impl Ledger {
             _ => Ok(()),
         }
     }
+}
+
+/// The id that a message has on the wire.
+pub fn wire_id(message: &str) -> String {
+    let digits: String = message.bytes().map(|byte| format!("{byte:02X}")).collect();
+    format!("3EB0{}", &digits[digits.len() - 18..])
 }
 
 fn now() -> DateTime<Utc> {
@@ -131,7 +151,7 @@ impl LedgerService for Ledger {
             return Ok(Response::new(answer));
         }
         for wish in request.sessions {
-            assert!(wish.windowed && wish.max > 0);
+            assert!(wish.windowed != wish.repeatable && wish.max > 0);
             if books.fences.get(&wish.session_id) != Some(&wish.epoch) {
                 answer.stale_sessions.push(wish.session_id);
                 continue;
@@ -142,6 +162,9 @@ impl LedgerService for Ledger {
                     break;
                 };
                 (message.epoch, message.attempt) = (wish.epoch, message.attempt + 1);
+                if wish.repeatable {
+                    message.wire_id = wire_id(&message.message_id);
+                }
                 books.claimed.push((wish.session_id.clone(), wish.epoch));
                 books.sending.insert(message.message_id.clone(), message.clone());
                 answer.messages.push(message);
@@ -165,7 +188,15 @@ impl LedgerService for Ledger {
         for outcome in outcomes {
             let mut books = self.books();
             let message = books.sending.remove(&outcome.message_id).filter(|message| message.attempt == outcome.attempt);
-            if let (Some(message), Some(outcome::Outcome::Returned(failure))) = (message, &outcome.outcome) {
+            let again = match &outcome.outcome {
+                Some(outcome::Outcome::Returned(failure)) => Some(failure),
+                // What went out under an id of ours goes out again.
+                Some(outcome::Outcome::Uncertain(failure)) if message.as_ref().is_some_and(|message| !message.wire_id.is_empty()) => {
+                    Some(failure)
+                }
+                _ => None,
+            };
+            if let (Some(message), Some(failure)) = (message, again) {
                 let due = failure.not_before.as_ref().and_then(barid_proto::time).unwrap_or_else(now);
                 books.waiting.push_back((message, due));
                 waiting = true;
@@ -188,5 +219,10 @@ impl LedgerService for Ledger {
         self.fail("report_inbound")?;
         self.books().inbound.extend(request.into_inner().inbound);
         Ok(Response::new(ReportInboundResponse {}))
+    }
+
+    async fn report_aliases(&self, request: Request<ReportAliasesRequest>) -> Result<Response<ReportAliasesResponse>, Status> {
+        self.books().aliases.extend(request.into_inner().aliases);
+        Ok(Response::new(ReportAliasesResponse {}))
     }
 }

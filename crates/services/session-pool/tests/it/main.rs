@@ -4,5 +4,6 @@ mod ledger;
 mod ownership;
 mod sending;
 mod sessions;
+mod web;
 mod webhooks;
 mod whatsapp;

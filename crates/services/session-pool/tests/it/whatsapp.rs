@@ -7,7 +7,7 @@ use axum::{Router, body::Bytes, extract::State, http::StatusCode, routing::post}
 use barid_bus::{Bus, Channel};
 use barid_domain::Secret;
 use barid_proto::session_pool::v1::{IngestWebhookRequest, pool_service_client::PoolServiceClient};
-use barid_simulator::{App, Config};
+use barid_simulator::{App, Config, Simulator};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -16,6 +16,7 @@ pub const APP: &str = "barid";
 
 pub struct WhatsApp {
     pub url: String,
+    pub web_url: String,
     http: reqwest::Client,
     _stop: DropGuard,
 }
@@ -34,10 +35,11 @@ impl WhatsApp {
         config.webhooks.batch_wait = Duration::ZERO;
         config.apps.insert(APP.into(), App { app_secret: Secret::new("s3cret"), verify_token: Secret::default(), callback_url });
         let listener = TcpListener::bind("127.0.0.1:0").await?;
-        let url = format!("http://{}", listener.local_addr()?);
         let stop = CancellationToken::new();
-        tokio::spawn(barid_simulator::serve(config, listener, stop.clone()));
-        Ok(Self { url, http: reqwest::Client::new(), _stop: stop.drop_guard() })
+        let simulator = Simulator::build(config, listener).await?;
+        let (url, web_url) = (simulator.url(), simulator.web_url());
+        tokio::spawn(simulator.run(stop.clone()));
+        Ok(Self { url, web_url, http: reqwest::Client::new(), _stop: stop.drop_guard() })
     }
 
     pub async fn control(&self, method: &str, path: &str, body: Value) -> Result<Value> {

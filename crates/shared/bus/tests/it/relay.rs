@@ -352,3 +352,25 @@ async fn one_who_begins_now_counts_what_comes() -> Result<()> {
     teller.stop().await;
     Ok(())
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_from_before_another_entity_came_to_its_ledger_takes_both() -> Result<()> {
+    let (house, ledger) = (House::start().await?, Ledger::default());
+    let (vandal, _) = house.user("vandal").await?;
+    let js = jetstream::new(vandal);
+    let subjects = vec![subject::events_of("message")];
+    let name = subject::stream("message");
+    js.create_stream(jetstream::stream::Config { name: name.clone(), subjects, allow_direct: true, ..Default::default() }).await?;
+    ledger.write(3, SystemClock.now());
+    "inbound".clone_into(&mut ledger.events()[1].entity);
+    let teller = relay(house.bus(Service::Queue).await?, &ledger);
+    eventually(PATIENCE, || async {
+        let told = js.get_stream(&name).await?.cached_info().state.messages;
+        ensure!(told == 3, "{told} told");
+        Ok(())
+    })
+    .await?;
+    assert_eq!(subject::stream("inbound"), name, "who follows the other entity finds it there");
+    teller.stop().await;
+    Ok(())
+}

@@ -96,10 +96,7 @@ fn raw_bytes_are_no_events() {
         message M {}",
     );
     let problem = streamed.err().map(|error| error.to_string());
-    assert_eq!(
-        problem.as_deref(),
-        Some("test.v1.S.Call: `/x` streams google.api.HttpBody, which server-sent events cannot tell")
-    );
+    assert_eq!(problem.as_deref(), Some("test.v1.S.Call: `/x` streams google.api.HttpBody, which server-sent events cannot tell"));
 }
 
 #[test]

@@ -64,7 +64,10 @@ impl Server {
             .http2_keep_alive_interval(Duration::from_secs(20))
             .keep_alive_timeout(Duration::from_secs(10));
         let channel = endpoint.connect().await.with_context(|| {
-            format!("no gateway answers at {}: start one (`cargo xtask up`, `barid gateway`), or name another with --server or BARID_SERVER", self.server)
+            format!(
+                "no gateway answers at {}: start one (`cargo xtask up`, `barid gateway`), or name another with --server or BARID_SERVER",
+                self.server
+            )
         })?;
         let tenant = self.tenant.map(|id| id.to_string()).unwrap_or_default();
         Ok(Client { connection: InterceptedService::new(channel, key), tenant })

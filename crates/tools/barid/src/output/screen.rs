@@ -27,6 +27,17 @@ impl Screen {
         (size.ws_row > 0 && size.ws_col > 0).then_some((size.ws_row.into(), size.ws_col.into()))
     }
 
+    /// Takes away what was drawn last.
+    pub(crate) fn erase(&mut self) -> Result<()> {
+        if self.terminal && self.rows > 0 {
+            let mut out = std::io::stdout().lock();
+            write!(out, "\x1b[{}F\x1b[J", self.rows)?;
+            out.flush()?;
+        }
+        self.rows = 0;
+        Ok(())
+    }
+
     /// Leaves what was drawn where it is.
     pub(crate) fn keep(&mut self) {
         self.rows = 0;
@@ -34,14 +45,12 @@ impl Screen {
 
     /// Shows `text` in the place of what was drawn before; below it where nothing can be drawn over.
     pub(crate) fn draw(&mut self, text: &str) -> Result<()> {
+        self.erase()?;
         let mut out = std::io::stdout().lock();
-        if self.terminal && self.rows > 0 {
-            write!(out, "\x1b[{}F\x1b[J", self.rows)?;
-        }
         writeln!(out, "{text}")?;
         out.flush()?;
         let columns = self.size().map_or(usize::MAX, |(_, columns)| columns);
-        self.rows = text.lines().map(|line| width(line).div_ceil(columns).max(1)).sum();
+        self.rows = text.split('\n').map(|line| width(line).div_ceil(columns).max(1)).sum();
         Ok(())
     }
 }

@@ -93,6 +93,9 @@ impl Desk {
     }
 
     fn show(&mut self) -> Result<()> {
+        if self.last.done {
+            return self.screen.erase();
+        }
         let mut text = view::task(&self.last, self.screen.is_terminal())?;
         if self.screen.is_terminal() {
             let (rows, columns) = self.screen.size().unwrap_or((usize::MAX, usize::MAX));
@@ -101,7 +104,7 @@ impl Desk {
             }
             text = format!("{text}\n{}", view::time_left(&self.last, SystemClock.now()));
         }
-        if text.is_empty() { Ok(()) } else { self.screen.draw(&text) }
+        self.screen.draw(&text)
     }
 
     async fn hand_over(&mut self, assertion: String) -> Result<()> {

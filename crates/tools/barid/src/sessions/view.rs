@@ -16,7 +16,9 @@ pub(super) fn task(pairing: &Pairing, colours: bool) -> Result<String> {
         }
         PairingState::Type => {
             let code = plain(&pairing.code);
-            format!("Type this code into the phone of the number: {code}\nWhatsApp, Linked devices, Link a device, Link with phone number instead.")
+            format!(
+                "Type this code into the phone of the number: {code}\nWhatsApp, Linked devices, Link a device, Link with phone number instead."
+            )
         }
         PairingState::Passkey => "The account has a passkey, which must confirm this.".to_owned(),
         PairingState::Starting | PairingState::Unspecified => "Connecting to WhatsApp.".to_owned(),

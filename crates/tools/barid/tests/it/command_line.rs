@@ -77,6 +77,30 @@ async fn the_version_tells_the_features_that_matter() -> Result<()> {
     Ok(())
 }
 
+/// Whether the check of the image's build lets a binary through that says this of itself.
+async fn may_be_released(version: &str, web: &str) -> Result<bool> {
+    let home = tempfile::tempdir()?;
+    let (binary, told) = (home.path().join("barid"), home.path().join("version"));
+    std::fs::write(&told, version)?;
+    std::fs::write(&binary, format!("exec cat {}\n", shown(&told)))?;
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../deploy/check-release.sh");
+    // Run by the shell, as a file that was just written may be busy.
+    let text = std::fs::read_to_string(script)?.replace("\"$binary\" --version", "sh \"$binary\"");
+    let check = tokio::process::Command::new("sh").args(["-c", &text, "check-release", &shown(&binary), web]).output().await?;
+    Ok(check.status.success())
+}
+
+#[tokio::test]
+async fn only_what_says_so_may_be_released() -> Result<()> {
+    let own = text(&barid(&["--version"]).await?.stdout);
+    let (asked, other) = if cfg!(feature = "web") { ("yes", "no") } else { ("no", "yes") };
+    assert_eq!(may_be_released(&own, asked).await?, !cfg!(feature = "trust-simulator"), "{own}");
+    assert!(!may_be_released(&own, other).await?, "{own}");
+    assert!(!may_be_released(&own.replace("trust-simulator: no", "trust-simulator: YES - LOUD"), asked).await?);
+    assert!(!may_be_released(&own.replace("trust-simulator: no", ""), asked).await?, "silence is no proof");
+    Ok(())
+}
+
 #[tokio::test]
 async fn a_key_is_no_argument() -> Result<()> {
     let refused = barid(&["pool", "status", "--key", "secret"]).await?;

@@ -45,10 +45,7 @@ fn scanned(drawn: &str) -> Result<String> {
     let side = 4;
     let shade = |x: usize, y: usize| {
         let row = y / side;
-        let filled = match (rows[row / 2][x / side], row % 2) {
-            ('█', _) | ('▀', 0) | ('▄', 1) => true,
-            _ => false,
-        };
+        let filled = matches!((rows[row / 2][x / side], row % 2), ('█', _) | ('▀', 0) | ('▄', 1));
         if filled { 255 } else { 0 }
     };
     let width = rows.first().context("lines of a code")?.len() * side;

@@ -102,7 +102,8 @@ async fn sessions_are_listed_shown_and_unlinked() -> Result<()> {
     let house = House::start("").await?;
     let _pool = house.session_pool(|server| server.add(SessionServiceServer::new(Sessions))).await?;
     let list = told(&house.url, TENANT_KEY, &["sessions", "list"]).await?.expect("a list");
-    let lines: Vec<Vec<&str>> = list.lines().map(|line| line.split("  ").map(str::trim).filter(|cell| !cell.is_empty()).collect()).collect();
+    let lines: Vec<Vec<&str>> =
+        list.lines().map(|line| line.split("  ").map(str::trim).filter(|cell| !cell.is_empty()).collect()).collect();
     assert_eq!(lines[0], ["SESSION", "NUMBER", "BY", "STATE", "USED", "NAME", "WHY"], "{list}");
     let pair = format!("pair it: barid sessions pair {SESSION}");
     assert_eq!(lines[1], [SESSION, "+201234567890", "web", "logged out", "-", "Main [2J", &pair], "{list}");

@@ -88,12 +88,8 @@ pub(super) async fn write(
             via: Via::Cloud,
         });
         phone.last_wrote.insert(number.phone_number_id.clone(), now);
-        let message = Message {
-            from_phone: true,
-            sent_at: Some(now),
-            delivered_at: Some(now),
-            ..Message::accepted(Arc::clone(&wire), shown, now)
-        };
+        let message =
+            Message { from_phone: true, sent_at: Some(now), delivered_at: Some(now), ..Message::accepted(Arc::clone(&wire), shown, now) };
         phone.add(message, world.config.phones.messages_kept);
         (wire, phone.name.clone())
     });

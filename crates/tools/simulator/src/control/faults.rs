@@ -34,8 +34,8 @@ pub(super) async fn arm(State(world): State<Arc<World>>, Body(armed): Body<Armed
     if armed.kind == Kind::WebDrop && !matches!(armed.status, Some(Subject::Delivered | Subject::Read | Subject::Inbound)) {
         return Err(Error::bad("web_drop needs a status: delivered, read or inbound"));
     }
-    let of_webhooks = armed.kind.is_web()
-        || matches!(armed.kind, Kind::DropWebhook | Kind::DuplicateWebhook | Kind::ReorderWebhooks | Kind::Delay);
+    let of_webhooks =
+        armed.kind.is_web() || matches!(armed.kind, Kind::DropWebhook | Kind::DuplicateWebhook | Kind::ReorderWebhooks | Kind::Delay);
     let fails_late = armed.kind == Kind::ErrorCode && armed.status == Some(Subject::Failed);
     if armed.status.is_some() && !of_webhooks && !fails_late {
         return Err(Error::bad("status belongs to webhook faults, to delay, and as \"failed\" to error_code"));

@@ -101,12 +101,15 @@ pub(super) async fn get(State(world): State<Arc<World>>, Path(path): Path<String
 fn conversation(world: &World, phone: &Phone, id: &str) -> Value {
     let number = world.directory.number(id);
     let messages = phone.messages.iter().filter(|message| message.wire.phone_number_id == id);
+    let web = if number.is_none() { world.web_account(id) } else { None };
+    let via_web = web.is_some();
     let (display, name) = match number {
         Some(number) => (Some(number.display_phone_number.clone()), Some(number.verified_name.clone())),
-        None => world.web_account(id).map_or((None, None), |name| (Some(format!("+{id}")), Some(name))),
+        None => web.map_or((None, None), |name| (Some(format!("+{id}")), Some(name))),
     };
     json!({
         "phone_number_id": id,
+        "via": if via_web { "web" } else { "cloud" },
         "display_phone_number": display,
         "verified_name": name,
         "window_open": phone.window_open(id, world.now()),

@@ -102,7 +102,7 @@ async fn linked(outcome: Outcome) -> Result<Json<Linked>, Error> {
 
 /// The phone unlinks a device.
 async fn unlink(State(world): State<Arc<World>>, Path((number, device)): Path<(String, u16)>) -> Result<Json<Value>, Error> {
-    if !world.web.unlink(&wa_id(&number)?, device) {
+    if !world.web.unlink(&wa_id(&number)?, device, world.now().timestamp()) {
         return Err(Error::not_found(format!("{number} has no device {device}")));
     }
     Ok(Json(json!({"success": true})))

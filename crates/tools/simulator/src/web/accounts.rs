@@ -66,10 +66,12 @@ impl Web {
     }
 
     /// Removes a device from its account, and its connection with it; false if there is none.
-    pub(crate) fn unlink(&self, number: &str, device: u16) -> bool {
+    pub(crate) fn unlink(&self, number: &str, device: u16, now: i64) -> bool {
         let Some(person) = self.people.find(number) else { return false };
-        let Some(device) = person.lock().devices.remove(&device) else { return false };
-        if let Some(mailbox) = device.online {
+        if !person.lock().devices.contains_key(&device) {
+            return false;
+        }
+        if let Some(mailbox) = person.lock().unlink(device, now) {
             mailbox.put(Out::End(Some(removed())));
         }
         true

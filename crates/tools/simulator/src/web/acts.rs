@@ -24,15 +24,29 @@ use crate::world::World;
 #[serde(tag = "do", rename_all = "snake_case")]
 pub(crate) enum Act {
     /// Puts an emoji on a message, or takes it back with an empty one.
-    React { message: String, emoji: String },
+    React {
+        message: String,
+        emoji: String,
+    },
     /// Changes the text of an own message.
-    Edit { message: String, text: String },
+    Edit {
+        message: String,
+        text: String,
+    },
     /// Takes an own message back.
-    Delete { message: String },
+    Delete {
+        message: String,
+    },
     /// Listens to a voice message.
-    Play { message: String },
-    Block { number: String },
-    Unblock { number: String },
+    Play {
+        message: String,
+    },
+    Block {
+        number: String,
+    },
+    Unblock {
+        number: String,
+    },
     /// Deletes the app and installs it again: with other keys, and without linked devices.
     Reinstall,
 }
@@ -45,8 +59,7 @@ pub(crate) fn act(world: &World, phone: &str, act: Act) -> Result<Value, String>
             let (number, from_phone) = find(world, phone, &message)?;
             let key = key(&number, &message, from_phone);
             let now = world.now().timestamp_millis();
-            let reaction =
-                ReactionMessage { key, text: Some(emoji.clone()), sender_timestamp_ms: Some(now), ..Default::default() };
+            let reaction = ReactionMessage { key, text: Some(emoji.clone()), sender_timestamp_ms: Some(now), ..Default::default() };
             change(world, phone, &message, |shown| shown.reaction = (!emoji.is_empty()).then_some(emoji));
             let proto = Proto { reaction_message: MessageField::some(reaction), ..Default::default() };
             tell(world, phone, &number, "reaction", None, &proto)
@@ -76,8 +89,7 @@ pub(crate) fn act(world: &World, phone: &str, act: Act) -> Result<Value, String>
             if !from_phone {
                 return Err("only an own message can be deleted for everybody".into());
             }
-            let protocol =
-                ProtocolMessage { key: key(&number, &message, true), r#type: Some(Type::REVOKE), ..Default::default() };
+            let protocol = ProtocolMessage { key: key(&number, &message, true), r#type: Some(Type::REVOKE), ..Default::default() };
             change(world, phone, &message, |shown| shown.deleted = true);
             let proto = Proto { protocol_message: MessageField::some(protocol), ..Default::default() };
             tell(world, phone, &number, "text", Some("7"), &proto)

@@ -9,9 +9,17 @@ use crate::phone::{Media, Shown};
 pub(super) enum Content {
     Show(Box<Shown>),
     /// An empty emoji takes the reaction back.
-    React { target: String, emoji: String },
-    Edit { target: String, shown: Box<Shown> },
-    Delete { target: String },
+    React {
+        target: String,
+        emoji: String,
+    },
+    Edit {
+        target: String,
+        shown: Box<Shown>,
+    },
+    Delete {
+        target: String,
+    },
     /// Nothing that a person sees.
     Silent,
 }

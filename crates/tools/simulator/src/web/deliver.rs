@@ -6,20 +6,14 @@ use waproto::{
     buffa::MessageField,
     whatsapp::{
         self as wa, Message,
-        message::{AppStateSyncKey, AppStateSyncKeyData, AppStateSyncKeyFingerprint, AppStateSyncKeyId, AppStateSyncKeyShare, ProtocolMessage, protocol_message::Type},
+        message::{
+            AppStateSyncKey, AppStateSyncKeyData, AppStateSyncKeyFingerprint, AppStateSyncKeyId, AppStateSyncKeyShare, ProtocolMessage,
+            protocol_message::Type,
+        },
     },
 };
 
-use super::{
-    disturb,
-    error::Result,
-    iq::retry_keys,
-    queue::Class,
-    session::Session,
-    settings,
-    signal::address,
-    stanza::value,
-};
+use super::{disturb, error::Result, iq::retry_keys, queue::Class, session::Session, settings, signal::address, stanza::value};
 use crate::{faults::Subject, world::World};
 
 /// A message from a phone, before it is sealed for each device of the business.
@@ -200,7 +194,8 @@ pub(super) fn ask_again(session: &Session, id: &str, number: &str, phone: &Jid) 
     let now = world.now().timestamp();
     let retry = NodeBuilder::new("retry").attr("count", count).attr("id", id).attr("t", now).attr("v", "1").build();
     let parts = [retry, value("registration", bundle.registration_id.to_be_bytes()), retry_keys(&bundle)];
-    let receipt = NodeBuilder::new("receipt").attr("from", phone.clone()).attr("id", id).attr("type", "retry").attr("t", now).children(parts).build();
+    let receipt =
+        NodeBuilder::new("receipt").attr("from", phone.clone()).attr("id", id).attr("type", "retry").attr("t", now).children(parts).build();
     session.with(|device| device.push(Class::Receipt, id.to_owned(), receipt));
     Ok(())
 }

@@ -62,10 +62,10 @@ fn banned(fault: &Armed) -> Node {
 }
 
 /// Does to a device what a connection fault says.
-pub(super) fn strike(person: &Shared, device: u16, fault: &Armed) {
+pub(super) fn strike(person: &Shared, device: u16, fault: &Armed, now: i64) {
     let mut person = person.lock();
     let mailbox = if fault.kind == Kind::WebRemoved {
-        person.devices.remove(&device).and_then(|device| device.online)
+        person.unlink(device, now)
     } else {
         person.devices.get(&device).and_then(|device| device.online.clone())
     };
@@ -91,7 +91,7 @@ pub(crate) fn now(world: &Arc<World>, fault: &Armed) -> u64 {
             if fault.count.is_some_and(|count| struck >= count) {
                 return struck;
             }
-            strike(&person, device, fault);
+            strike(&person, device, fault, world.now().timestamp());
             struck += 1;
         }
     }

@@ -58,7 +58,7 @@ pub(super) fn take(session: &Session, node: &NodeRef<'_>) -> Vec<Node> {
             if fault.moment() == Moment::Accepted {
                 hand_over(session, &envelope);
             }
-            disturb::strike(&session.person, session.device, &fault);
+            disturb::strike(&session.person, session.device, &fault, session.world.now().timestamp());
             Vec::new()
         }
     }
@@ -86,8 +86,11 @@ fn hand_over(session: &Session, envelope: &Envelope<'_>) {
 
 fn hand_part(session: &Session, envelope: &Envelope<'_>, device: &Jid, enc: &NodeRef<'_>) {
     let Some(number) = number_of(device) else { return };
-    let handed =
-        if device.device == 0 { to_phone(session, envelope, &number, device, enc) } else { to_device(session, envelope, &number, device, enc) };
+    let handed = if device.device == 0 {
+        to_phone(session, envelope, &number, device, enc)
+    } else {
+        to_device(session, envelope, &number, device, enc)
+    };
     if let Err(error) = handed {
         tracing::debug!(%error, id = envelope.id, "a part of a message was not taken");
     }

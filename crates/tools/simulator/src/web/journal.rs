@@ -9,7 +9,7 @@ use std::{
     hash::{DefaultHasher, Hash as _, Hasher as _},
     io::{BufRead as _, BufReader, Write as _},
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, atomic::Ordering::Relaxed},
     time::Duration,
 };
 
@@ -66,7 +66,12 @@ pub(crate) fn load(world: &World) -> Result<()> {
         }
     }
     for (wa_id, settings) in phones {
-        let kept = messages.remove(&wa_id).unwrap_or_default().into_values();
+        let mut kept = messages.remove(&wa_id).unwrap_or_default();
+        // Lines of messages that were forgotten in the meantime are still there.
+        while kept.len() > world.config.phones.messages_kept {
+            kept.pop_first();
+        }
+        let kept = kept.into_values();
         let kept = kept.map(serde_json::from_value).collect::<std::result::Result<Vec<_>, _>>()?;
         world.phones.change(&wa_id, |phone| phone.restore(settings, kept));
     }
@@ -104,7 +109,9 @@ pub(crate) async fn run(world: Arc<World>) {
             () = world.shutdown.cancelled() => true,
             () = tokio::time::sleep(WAIT) => false,
         };
-        if let Err(error) = journal.save(&world) {
+        let saved =
+            if world.web.rewrite.swap(false, Relaxed) { Journal::open(&world).map(|fresh| journal = fresh) } else { journal.save(&world) };
+        if let Err(error) = saved {
             tracing::error!(%error, "a change was not saved");
         }
         if last {
@@ -120,8 +127,7 @@ impl Journal {
         std::fs::create_dir_all(directory)?;
         let path = directory.join(FILE);
         let fresh = path.with_extension("new");
-        let mut journal =
-            Self { file: File::create(&fresh)?, path, written: 0, start: 0, values: HashMap::new(), phones_seen: 0 };
+        let mut journal = Self { file: File::create(&fresh)?, path, written: 0, start: 0, values: HashMap::new(), phones_seen: 0 };
         for person in world.web.people.all() {
             let person = person.lock();
             journal.put(format!("person/{}", person.number), &serde_json::to_value(Stored::of(&person)?)?)?;

@@ -89,8 +89,7 @@ impl LinkCode {
     pub(super) fn enter(&self, world: &World, waiting: &Waiting, code: &str) -> Result<Outcome, String> {
         let hello = self.0.lock().hello.clone().ok_or("no device waits for this phone")?;
         let code = code.replace(['-', ' '], "").to_ascii_uppercase();
-        let device_ephemeral =
-            PairCodeUtils::decrypt_primary_ephemeral_pub(&hello.wrapped, &code).map_err(|error| error.to_string())?;
+        let device_ephemeral = PairCodeUtils::decrypt_primary_ephemeral_pub(&hello.wrapped, &code).map_err(|error| error.to_string())?;
         let ephemeral = KeyPair::generate(&mut rand::rng());
         let wrapped = PairCodeUtils::encrypt_ephemeral_pub(&public(&ephemeral), &code);
         let person = world.web.people.get(&world.web.keys, &hello.number).map_err(|error| error.to_string())?;

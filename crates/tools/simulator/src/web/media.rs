@@ -57,6 +57,10 @@ impl Media {
         }
     }
 
+    pub(super) fn clear(&self) {
+        *self.blobs.lock() = Blobs::default();
+    }
+
     fn get(&self, path: &str) -> Option<Bytes> {
         self.blobs.lock().by_path.get(path).cloned()
     }
@@ -100,7 +104,11 @@ pub(super) async fn upload(
     let address = json!({"url": format!("https://{}{path}", world.media_host), "direct_path": path});
     if query.is_some_and(|query| query.contains("resume=1")) {
         let there = world.web.media.get(&path).is_some();
-        return Json(if there { json!({"resume": "complete", "url": address["url"], "direct_path": address["direct_path"]}) } else { json!({"resume": "0"}) });
+        return Json(if there {
+            json!({"resume": "complete", "url": address["url"], "direct_path": address["direct_path"]})
+        } else {
+            json!({"resume": "0"})
+        });
     }
     world.web.media.put(&path, blob);
     Json(address)

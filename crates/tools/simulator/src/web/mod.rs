@@ -39,9 +39,10 @@ mod unknown;
 mod uptime;
 mod write;
 
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
 pub(crate) use accounts::Settings;
+pub(crate) use acts::{Act, act};
 pub(crate) use deliver::write_name;
 pub(crate) use disturb::now as strike_now;
 pub(crate) use done::Outcome;
@@ -50,7 +51,6 @@ pub(crate) use journal::{load, run as save};
 pub(crate) use pairing::{Linked, enter, scan};
 pub(crate) use picture::read as read_picture;
 pub(crate) use provision::provision;
-pub(crate) use acts::{Act, act};
 pub(crate) use receipts::told;
 pub(crate) use serve::router;
 pub(crate) use write::{Draft, write};
@@ -66,6 +66,8 @@ pub(crate) struct Web {
     pub(crate) uptime: uptime::Uptime,
     pub(crate) media: media::Media,
     connections: AtomicU64,
+    /// Whether more has changed than the journal can add.
+    rewrite: AtomicBool,
 }
 
 impl Web {
@@ -79,7 +81,19 @@ impl Web {
             uptime: uptime::Uptime::default(),
             media: media::Media::new(settings.media_bytes),
             connections: AtomicU64::new(0),
+            rewrite: AtomicBool::new(false),
         })
+    }
+
+    /// Forgets media and what was not understood; with `all`, everybody with their devices, whose connections end.
+    pub(crate) fn reset(&self, all: bool) {
+        self.unknown.clear();
+        self.media.clear();
+        if all {
+            self.people.clear();
+            self.uptime.restart(std::time::Duration::ZERO);
+        }
+        self.rewrite.store(true, Relaxed);
     }
 
     /// A number for a connection or request that no other has.

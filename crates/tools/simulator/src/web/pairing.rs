@@ -91,11 +91,7 @@ impl Pairing {
             noise: client.key,
             identity: data.e_ident.as_deref()?.try_into().ok()?,
             registration_id: number(data.e_regid.as_deref()?),
-            signed_prekey: (
-                number(data.e_skey_id.as_deref()?),
-                data.e_skey_val.as_deref()?.try_into().ok()?,
-                data.e_skey_sig.clone()?,
-            ),
+            signed_prekey: (number(data.e_skey_id.as_deref()?), data.e_skey_val.as_deref()?.try_into().ok()?, data.e_skey_sig.clone()?),
             name: props.os.unwrap_or_default(),
             refs,
             scanned: Mutex::default(),
@@ -206,6 +202,7 @@ fn link(world: &World, waiting: &Waiting, scanned: &Scanned, certificate: &[u8])
         active: false,
     };
     person.devices.insert(scanned.device, device);
+    person.tell_devices(scanned.device, world.now().timestamp());
     let linked = Linked {
         number: person.number.clone(),
         device: scanned.device,

@@ -1,7 +1,7 @@
 //! Linking with a passkey: the server asks the device for proof by an authenticator, then device and phone agree on a
 //! secret of which a person compares a code. Any assertion is taken for valid: authenticators are not simulated.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use parking_lot::Mutex;
 use serde_json::json;
@@ -20,10 +20,13 @@ use super::{
     pairing::{Outcome, Waiting, done, introduce},
     stanza::{error, result, server, value},
 };
-use crate::world::World;
+use crate::{flow::Event, world::World};
 
 /// The relying party of WhatsApp's passkeys.
 const RELYING_PARTY: &str = "web.whatsapp.com";
+
+/// How long the phone takes to answer: clients do not expect it in the same breath.
+const PHONE: Duration = Duration::from_millis(150);
 
 #[derive(Default)]
 pub(super) struct Passkey(Mutex<Option<Ceremony>>);
@@ -73,7 +76,9 @@ impl Passkey {
                     nonce: Some(ceremony.nonce.to_vec()),
                 };
                 let primary = value("primary_ephemeral_identity", primary.encode_to_vec());
-                waiting.mailbox.put(Out::Stanza(notice(world, "crsc_continuation", primary)));
+                let continuation = Out::Stanza(notice(world, "crsc_continuation", primary));
+                let mailbox = Arc::clone(&waiting.mailbox);
+                world.timer.after(PHONE, Event::Later(Box::new(move |_| mailbox.put(continuation))));
                 Some(result(request, []))
             }
             "companion_nonce" => {
@@ -91,10 +96,13 @@ impl Passkey {
                 match secret(ceremony, content) {
                     Some(secret) => {
                         ceremony.done.compare(ceremony.code.clone());
-                        let number = ceremony.number.clone();
-                        if let Err(problem) = introduce(world, waiting, &number, &secret, ceremony.done.clone()) {
-                            ceremony.done.tell(Err(problem.to_string()));
-                        }
+                        let (number, done, waiting) = (ceremony.number.clone(), ceremony.done.clone(), Arc::clone(waiting));
+                        let answer = move |world: &World| {
+                            if let Err(problem) = introduce(world, &waiting, &number, &secret, done.clone()) {
+                                done.tell(Err(problem.to_string()));
+                            }
+                        };
+                        world.timer.after(PHONE, Event::Later(Box::new(answer)));
                     }
                     None => ceremony.done.tell(Err("the device's request does not open".into())),
                 }

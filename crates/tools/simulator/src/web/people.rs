@@ -86,6 +86,10 @@ impl People {
         self.0.write().insert(person.number.clone(), Shared::new(person, false));
     }
 
+    pub(super) fn clear(&self) {
+        self.0.write().clear();
+    }
+
     pub(super) fn all(&self) -> Vec<Shared> {
         self.0.read().values().cloned().collect()
     }

@@ -7,7 +7,7 @@ use std::{
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
-use wacore_binary::{Jid, Server};
+use wacore_binary::{Jid, Server, builder::NodeBuilder};
 
 use super::{
     adv,
@@ -20,6 +20,9 @@ use super::{
     settings::Collections,
     signal::{Bundle, Signal},
 };
+
+/// Prekeys left when the server asks a device for more.
+const FEW_PREKEYS: usize = 5;
 
 pub(super) struct Person {
     pub(super) number: String,
@@ -119,16 +122,46 @@ impl Person {
         adv::key_indexes(&self.signal, self.raw_id(), current, valid, now)
     }
 
+    /// Removes a device, and tells the others; its connection if it has one.
+    pub(super) fn unlink(&mut self, device: u16, now: i64) -> Option<Arc<Mailbox>> {
+        let gone = self.devices.remove(&device)?;
+        self.tell_devices(device, now);
+        gone.online
+    }
+
+    /// Tells the devices of the account, but for one, which devices it has now.
+    pub(super) fn tell_devices(&mut self, except: u16, now: i64) {
+        let mut list = vec![NodeBuilder::new("device").attr("jid", self.jid(0)).build()];
+        let linked = self
+            .devices
+            .values()
+            .map(|device| NodeBuilder::new("device").attr("jid", self.jid(device.id)).attr("key-index", device.key_index).build());
+        list.extend(linked);
+        let from = self.jid(0);
+        for device in self.devices.values_mut().filter(|device| device.id != except) {
+            let id = format!("devices-{now}-{}", rand::random::<u32>());
+            let devices = NodeBuilder::new("devices").children(list.clone()).build();
+            let notice = NodeBuilder::new("notification")
+                .attr("from", from.clone())
+                .attr("id", id.as_str())
+                .attr("type", "account_sync")
+                .attr("t", now);
+            device.push(Class::Notification, id, notice.children([devices]).build());
+        }
+    }
+
     /// Public keys of the phone itself or of a linked device, one prekey of it spent; none if there is no such device.
     pub(super) fn bundle(&mut self, device: u16) -> Result<Option<Bundle>> {
         if device == 0 {
             return self.signal.bundle().map(Some);
         }
-        Ok(self.devices.get_mut(&device).map(|device| Bundle {
-            registration_id: device.registration_id,
-            identity: device.identity,
-            signed: device.signed_prekey.clone(),
-            prekey: device.prekeys.pop_front(),
+        let from = self.jid(0);
+        Ok(self.devices.get_mut(&device).map(|device| {
+            let prekey = device.prekeys.pop_front();
+            if device.prekeys.len() == FEW_PREKEYS {
+                device.ask_for_prekeys(from);
+            }
+            Bundle { registration_id: device.registration_id, identity: device.identity, signed: device.signed_prekey.clone(), prekey }
         }))
     }
 
@@ -145,6 +178,14 @@ fn owner(number: &str, installs: u32) -> String {
 }
 
 impl Device {
+    /// The server tells a device that its prekeys run out.
+    fn ask_for_prekeys(&mut self, from: Jid) {
+        let id = format!("prekeys-{}", rand::random::<u32>());
+        let count = NodeBuilder::new("count").attr("value", self.prekeys.len()).build();
+        let notice = NodeBuilder::new("notification").attr("from", from).attr("id", id.as_str()).attr("type", "encrypt").children([count]);
+        self.push(Class::Notification, id, notice.build());
+    }
+
     /// Queues a stanza and wakes the connection if there is one.
     pub(super) fn push(&mut self, class: Class, id: String, stanza: wacore_binary::Node) {
         self.queue.push(class, id, stanza);

@@ -35,7 +35,8 @@ fn one(world: &World, number: &str) -> Result<Value> {
     account.last_key_index += 1;
     let (id, key_index, name) = (account.last_device, account.last_key_index, account.name.clone());
     let now = world.now();
-    let sealed = adv::introduce(&person.signal, person.raw_id(), key_index, now.timestamp().unsigned_abs(), &public(&identity), &adv_secret)?;
+    let sealed =
+        adv::introduce(&person.signal, person.raw_id(), key_index, now.timestamp().unsigned_abs(), &public(&identity), &adv_secret)?;
     let sealed = ADVSignedDeviceIdentityHMAC::decode_from_slice(&sealed)?;
     let mut certificate = ADVSignedDeviceIdentity::decode_from_slice(sealed.details.as_deref().ok_or(Error::Malformed("no identity"))?)?;
     let account_key = person.signal.identity_key();

@@ -69,7 +69,8 @@ impl Queue {
     pub(super) fn acknowledge(&mut self, class: Class, id: &str, kind: Option<&str>) -> bool {
         let fits = |item: &&Item| item.class == class && item.id == id && item.sent;
         let typed = |item: &Item| item.stanza.attrs.get("type").is_some_and(|value| Some(value.as_str().as_ref()) == kind);
-        let exact = self.items.iter().position(|item| fits(&item) && (typed(item) || (kind.is_none() && item.stanza.attrs.get("type").is_none())));
+        let exact =
+            self.items.iter().position(|item| fits(&item) && (typed(item) || (kind.is_none() && item.stanza.attrs.get("type").is_none())));
         let found = exact.or_else(|| self.items.iter().position(|item| fits(&item)));
         found.and_then(|index| self.items.remove(index)).is_some()
     }

@@ -5,8 +5,7 @@ use std::sync::Arc;
 use wacore_binary::{Node, NodeRef, builder::NodeBuilder};
 
 use super::{
-    deliver, disturb,
-    lid,
+    deliver, disturb, lid,
     people::number_of,
     queue::Class,
     session::Session,

@@ -66,7 +66,11 @@ fn add(world: &World, from: &str, to: &str, id: &str, lid: bool, shown: Shown) {
     });
     let Some((new, wire)) = added else { return };
     world.stats.accepted.up();
-    if new { world.stats.distinct.up() } else { world.stats.repeated.up() }
+    if new {
+        world.stats.distinct.up()
+    } else {
+        world.stats.repeated.up()
+    }
     if let Some(wire) = wire {
         flow::schedule(world, wire, flow::Line::Web, Step::Delivered);
     }

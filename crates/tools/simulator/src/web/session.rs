@@ -83,7 +83,7 @@ impl Session {
 
     /// The device logs itself out.
     pub(super) fn unlink(&self) {
-        if self.person.lock().devices.remove(&self.device).is_some() {
+        if self.person.lock().unlink(self.device, self.world.now().timestamp()).is_some() {
             self.mailbox.put(Out::End(None));
         }
     }

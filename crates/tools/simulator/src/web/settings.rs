@@ -12,9 +12,7 @@ use wacore_appstate::{
 use waproto::{
     buffa::{Message as _, MessageField},
     whatsapp::{
-        KeyId, SyncActionValue, SyncdMutation, SyncdPatch, SyncdVersion,
-        sync_action_value::PushNameSetting,
-        syncd_mutation::SyncdOperation,
+        KeyId, SyncActionValue, SyncdMutation, SyncdPatch, SyncdVersion, sync_action_value::PushNameSetting, syncd_mutation::SyncdOperation,
     },
 };
 
@@ -155,7 +153,8 @@ mod tests {
         for patch in collections.since(NAME, 0) {
             let patch = SyncdPatch::decode_from_slice(patch).unwrap();
             let known = macs.clone();
-            let done = process_patch(&patch, &mut state, |_| Ok(Arc::clone(&keys)), |index| Ok(known.get(index).cloned()), true, NAME).unwrap();
+            let done =
+                process_patch(&patch, &mut state, |_| Ok(Arc::clone(&keys)), |index| Ok(known.get(index).cloned()), true, NAME).unwrap();
             let record = &patch.mutations[0].record;
             let value = record.value.blob.clone().unwrap();
             macs.insert(record.index.blob.clone().unwrap(), value[value.len() - 32..].to_vec());

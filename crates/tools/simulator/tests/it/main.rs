@@ -19,4 +19,6 @@ mod web_phones;
 mod web_state;
 #[cfg(feature = "web")]
 mod web_support;
+#[cfg(feature = "web")]
+mod web_tls;
 mod webhooks;

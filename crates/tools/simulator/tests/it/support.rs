@@ -80,6 +80,14 @@ impl Simulator {
         simulator
     }
 
+    /// One that is already running elsewhere.
+    #[cfg(feature = "web")]
+    pub async fn at(url: &str) -> Self {
+        let http = reqwest::Client::builder().no_proxy().build().unwrap();
+        let stop = CancellationToken::new();
+        Self { url: url.to_owned(), http, callback: Callback::start().await, task: tokio::spawn(async { Ok(()) }), stop: stop.drop_guard() }
+    }
+
     /// Ends it in order.
     pub async fn end(self) {
         drop(self.stop);

@@ -197,9 +197,9 @@ async fn stanzas_may_come_in_the_opposite_order() {
     let second = sim.ok("POST", &path, json!({"to": BUSINESS, "text": "2"})).await;
     sim.arm(json!({"kind": "web_reorder", "count": 1})).await;
     let device = Device::start(&sim, backend).await;
-    for sent in [&first, &second] {
-        device.inbound(sent["id"].as_str().unwrap()).await;
-    }
+    let ids = [&second, &first].map(|sent| sent["id"].as_str().unwrap().to_owned());
+    device.inbound(&ids[1]).await;
+    assert_eq!(device.inbound_ids(), ids);
     assert_eq!(sim.get("/sim/stats").await["faults"]["web_reorder"], 1);
 }
 

@@ -78,3 +78,60 @@ async fn messages_wait_for_a_device_that_is_away() {
     .await;
     sim.nothing_unknown().await;
 }
+
+#[tokio::test]
+async fn the_other_devices_of_a_business_see_what_one_sends() {
+    let sim = Simulator::start().await;
+    let first = Device::paired(&sim).await;
+    let second = Device::paired(&sim).await;
+    eventually("the first to have taken the news of the second", async || {
+        let account = sim.get(&format!("/sim/web/accounts/{BUSINESS}")).await;
+        (account["devices"][0]["waiting"] == 0).then_some(())
+    })
+    .await;
+    let id = "3EB0000000000020";
+    first.send(CUSTOMER, id, "from the first").await;
+    assert_eq!(first.acknowledged(id).await, None);
+    let came = second.inbound(id).await;
+    assert_eq!(came.conversation.as_deref(), Some("from the first"));
+    second.receipt(id, ReceiptType::Delivered).await;
+    let sent = sim.ok("POST", &format!("/sim/phones/{CUSTOMER}/messages"), json!({"to": BUSINESS, "text": "to both"})).await;
+    assert_eq!(sent["devices"], 2);
+    for device in [&first, &second] {
+        device.inbound(sent["id"].as_str().unwrap()).await;
+    }
+    sim.nothing_unknown().await;
+}
+
+#[tokio::test]
+async fn one_business_writes_to_another() {
+    let sim = Simulator::start().await;
+    let first = Device::paired(&sim).await;
+    let second = Device::paired_to(&sim, "201000000002").await;
+    let id = "3EB0000000000021";
+    first.send("201000000002", id, "an order").await;
+    assert_eq!(first.acknowledged(id).await, None);
+    assert_eq!(second.inbound(id).await.conversation.as_deref(), Some("an order"));
+    first.receipt(id, ReceiptType::Delivered).await;
+    sim.nothing_unknown().await;
+}
+
+#[tokio::test]
+async fn a_reset_forgets_businesses_on_web_too() {
+    let sim = Simulator::start().await;
+    let device = Device::paired(&sim).await;
+    sim.ok("POST", "/sim/reset?all=true", json!({})).await;
+    assert_eq!(sim.get("/sim/web/accounts").await["accounts"], json!([]));
+    device.event("logout", |event| matches!(event, whatsapp_rust::types::events::Event::LoggedOut(_)).then_some(())).await;
+}
+
+#[tokio::test]
+async fn the_pages_bring_nothing_from_elsewhere() {
+    let sim = Simulator::start().await;
+    for page in ["", "/devices"] {
+        let answer = sim.http.get(format!("{}{page}", sim.url)).send().await.unwrap();
+        assert_eq!(answer.status(), 200);
+        assert!(answer.headers()["content-security-policy"].to_str().unwrap().starts_with("default-src 'none'"));
+        assert!(answer.text().await.unwrap().contains("/sim/web/accounts"));
+    }
+}

@@ -49,7 +49,10 @@ async fn a_document_reaches_the_phone_as_it_was() {
     device.send_message(CUSTOMER, ID, Message { document_message: MessageField::some(document), ..Default::default() }).await;
     device.acknowledged(ID).await;
     let shown = sim.screen(CUSTOMER).await;
-    assert_eq!((&shown[0]["type"], &shown[0]["text"], &shown[0]["media"]["filename"]), (&json!("document"), &json!("your invoice"), &json!("فاتورة.pdf")));
+    assert_eq!(
+        (&shown[0]["type"], &shown[0]["text"], &shown[0]["media"]["filename"]),
+        (&json!("document"), &json!("your invoice"), &json!("فاتورة.pdf"))
+    );
     let kept = sim.http.get(shown[0]["media"]["link"].as_str().unwrap()).send().await.unwrap();
     assert_eq!(kept.headers()["content-type"], "application/pdf");
     assert_eq!(kept.bytes().await.unwrap(), plain);

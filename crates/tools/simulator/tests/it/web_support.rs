@@ -85,10 +85,14 @@ impl HttpClient for MediaFrom {
 impl Device {
     /// Starts a client that knows what `backend` knows.
     pub async fn start(sim: &Simulator, backend: Arc<InMemoryBackend>) -> Self {
+        Self::start_by(sim, backend, ToSimulator(sim.url.clone())).await
+    }
+
+    pub async fn start_by(sim: &Simulator, backend: Arc<InMemoryBackend>, way: impl TransportFactory + 'static) -> Self {
         let events = Arc::new(Events::default());
         let bot = Bot::builder()
             .with_backend_arc(Arc::clone(&backend) as Arc<dyn Backend>)
-            .with_transport_factory(ToSimulator(sim.url.clone()))
+            .with_transport_factory(way)
             .with_http_client(MediaFrom(sim.http.clone()))
             .with_runtime(TokioRuntime)
             .with_event_handler(Recorder(Arc::clone(&events)))
@@ -190,7 +194,20 @@ impl Device {
 
     /// The inbound message of this id.
     pub async fn inbound(&self, id: &str) -> Message {
-        self.event("message", |event| event.messages().find(|inbound| inbound.info.id == id).map(|inbound| Message::clone(&inbound.message))).await
+        self.event("message", |event| {
+            event.messages().find(|inbound| inbound.info.id == id).map(|inbound| Message::clone(&inbound.message))
+        })
+        .await
+    }
+
+    /// Ids of inbound messages in the order they came.
+    pub fn inbound_ids(&self) -> Vec<String> {
+        self.events
+            .seen
+            .lock()
+            .iter()
+            .flat_map(|event| event.messages().map(|inbound| inbound.info.id.clone()).collect::<Vec<_>>())
+            .collect()
     }
 
     pub async fn stop(self) -> Arc<InMemoryBackend> {

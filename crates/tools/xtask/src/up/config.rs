@@ -50,6 +50,14 @@ pub fn render(layout: &Layout, state: &State, servers: &Servers) -> Result<Strin
     set("gateway", "meta_apps", table([(APP, table(app.clone()))]));
     set("tenant", "platform_key", text(&state.secrets.platform_key));
     set("session_pool", "cloud", table([("base_url", text(&format!("http://{simulator}")))]));
+    let web = [("url", text(&format!("ws://{simulator}/ws/chat"))), ("media_url", text(&format!("http://{simulator}")))];
+    set("session_pool", "web", table(web));
+    set("session_pool", "media", table([("url", text(&format!("file://{}", layout.home.join("media").display())))]));
+    set("session_pool", "egress", table([("allow", Value::Array(vec![text("127.0.0.1")])), ("allow_http", Value::Boolean(true))]));
+    // Nobody bans a simulated number; on real ones the defaults hold.
+    let unlimited = || table([("points", Value::Array(vec![])), ("full_from", Value::Integer(0))]);
+    let pacing = [("recipient_spacing", text("0s")), ("warm_up", unlimited()), ("first_contacts", unlimited())];
+    set("session_pool", "pacing", table(pacing));
     set("operator", "nats", nats("operator")?);
     set("migrate", "database_url", text(servers.database_url));
     set("migrate", "role_password", text(&state.secrets.roles));

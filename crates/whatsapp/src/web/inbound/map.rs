@@ -127,7 +127,9 @@ fn kind(message: &Message, deep: u8) -> Option<InboundKind> {
     if let Some(it) = message.protocol_message.as_option() {
         return match it.r#type {
             Some(Protocol::REVOKE) => Some(InboundKind::Deletion { target_id: target(&it.key)? }),
-            Some(Protocol::MESSAGE_EDIT) => Some(InboundKind::Edit { target_id: target(&it.key)?, body: said(it.edited_message.as_option()?) }),
+            Some(Protocol::MESSAGE_EDIT) => {
+                Some(InboundKind::Edit { target_id: target(&it.key)?, body: said(it.edited_message.as_option()?) })
+            }
             _ => None,
         };
     }

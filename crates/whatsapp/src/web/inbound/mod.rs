@@ -5,8 +5,8 @@ mod map;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-pub(super) use map::{address, inbound, is_lid, person, sender};
 pub use super::event::Person;
+pub(super) use map::{address, inbound, is_lid, person, sender};
 
 /// A message of a customer, or something that they did to one. Debug output says only what kind it is.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]

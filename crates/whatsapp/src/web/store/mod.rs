@@ -8,6 +8,7 @@
 mod appsync;
 mod device;
 mod keys;
+mod near;
 mod protocol;
 mod queue;
 mod signal;
@@ -27,7 +28,7 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use wacore::store::error::{Result, StoreError};
 
-use self::{keys::Own, queue::Queue};
+use self::{keys::Own, near::Near, queue::Queue};
 use super::{
     Closed,
     cells::{Cell, CellError, Cells, Kind},
@@ -56,6 +57,7 @@ pub(super) struct Store {
     own: Mutex<Own>,
     tokens: Mutex<HashMap<String, Option<Bytes>>>,
     known: Mutex<HashSet<String>>,
+    near: Mutex<Near>,
     /// The account's name while the library must not see it: see [`super::presence`].
     pub(super) hidden_name: Mutex<Option<String>>,
     /// Nothing is written while a number is being linked, so that an attempt that fails leaves what was there before.
@@ -105,6 +107,7 @@ impl Store {
             own: Mutex::new(own),
             tokens: Mutex::default(),
             known: Mutex::default(),
+            near: Mutex::default(),
             hidden_name: Mutex::default(),
             is_held: AtomicBool::new(is_held),
             is_tried: AtomicBool::new(true),
@@ -145,17 +148,19 @@ impl Store {
         {
             let queue = self.queue.lock();
             let warm = self.warm.lock();
+            let mut near = self.near.lock();
             for key in keys {
-                match (queue.get(&key), &*warm) {
-                    (Some(Some(value)), _) => found.push((key, value)),
-                    (Some(None), _) => {}
-                    (None, Some(warm)) if LOGIN.contains(&key.0) => {
-                        if let Some(value) = warm.get(&key) {
-                            found.push((key, value.clone()));
-                        }
-                    }
-                    (None, _) => missing.push(key),
-                }
+                let value = if let Some(value) = queue.get(&key) {
+                    value
+                } else if let Some(warm) = warm.as_ref().filter(|_| LOGIN.contains(&key.0)) {
+                    warm.get(&key).cloned()
+                } else if let Some(value) = near.take(&key) {
+                    value
+                } else {
+                    missing.push(key);
+                    continue;
+                };
+                found.extend(value.map(|value| (key, value)));
             }
         }
         if !missing.is_empty() {
@@ -221,6 +226,7 @@ impl Store {
     fn enqueue(&self, puts: Vec<Cell>, deletes: Vec<(Kind, String)>, wipes: &[Kind]) -> u64 {
         let mut queue = self.queue.lock();
         let mut warm = self.warm.lock();
+        let mut near = self.near.lock();
         for kind in wipes {
             if let Some(warm) = &mut *warm {
                 warm.retain(|(its, _), _| its != kind);
@@ -231,12 +237,14 @@ impl Store {
             if let Some(warm) = warm.as_mut().filter(|_| LOGIN.contains(&cell.kind)) {
                 warm.insert((cell.kind, cell.key.clone()), cell.value.clone());
             }
+            near.forget(&(cell.kind, cell.key.clone()));
             queue.put(cell);
         }
         for key in deletes {
             if let Some(warm) = &mut *warm {
                 warm.remove(&key);
             }
+            near.forget(&key);
             queue.delete(key);
         }
         queue.ticket()

@@ -14,7 +14,7 @@ use crate::web::cells::{Cell, Kind};
 
 const DAY: i64 = 24 * 60 * 60;
 /// A peer that was offline asks for a message again when it comes back; what is older than this it goes without.
-const KEEP_SENT: i64 = 14 * DAY;
+const KEEP_SENT: i64 = 7 * DAY;
 /// WhatsApp itself keeps what was not acked for about a month.
 const KEEP_PENDING: i64 = 30 * DAY;
 const KEEP_BASE_KEY: i64 = DAY;
@@ -29,7 +29,7 @@ fn by_lid(lid: &str) -> String {
     format!("l/{lid}")
 }
 
-fn by_phone(phone: &str) -> String {
+pub(super) fn by_phone(phone: &str) -> String {
     format!("p/{phone}")
 }
 
@@ -37,7 +37,7 @@ fn by_phone(phone: &str) -> String {
 type Holders = BTreeMap<String, bool>;
 
 impl Store {
-    fn place_devices(&self, user: &str) -> (Kind, String) {
+    pub(super) fn place_devices(&self, user: &str) -> (Kind, String) {
         self.own.lock().place(Kind::Devices, user, user)
     }
 

@@ -13,7 +13,7 @@ use super::{REMEMBERED, Store, keys::user_of, put};
 use crate::web::cells::{Cell, Kind};
 
 impl Store {
-    fn at(&self, kind: Kind, address: &str) -> (Kind, String) {
+    pub(super) fn at(&self, kind: Kind, address: &str) -> (Kind, String) {
         self.own.lock().place(kind, user_of(address), address)
     }
 

@@ -2,6 +2,8 @@ use std::time::Duration;
 
 use barid_whatsapp::web::{Closed, Kind, Method, Options, PairingEnd, Step};
 
+use serde_json::json;
+
 use super::support::{BUSINESS, World, code, last};
 use crate::support::within;
 
@@ -68,4 +70,67 @@ async fn a_server_that_is_away_ends_the_attempt() {
         assert!(matches!(step, Step::Failed { reason: PairingEnd::Closed(Closed::Network { .. }) }), "{step:?}");
         assert!(within(pairing.next()).await.is_none());
     }
+}
+
+#[tokio::test]
+async fn a_typed_code_links() {
+    let world = World::start().await;
+    let method = Method::Code { phone: format!("+{BUSINESS}") };
+    let pairing = world.web.pair(world.cells.clone(), world.sink.clone(), method, Options::default());
+    let code = loop {
+        match within(pairing.next()).await.unwrap() {
+            Step::PairingCode { code, .. } => break code,
+            step => panic!("only the code is shown, and not {step:?}"),
+        }
+    };
+    world.ok("POST", &format!("/sim/web/accounts/{BUSINESS}/code"), json!({"code": code})).await;
+    assert!(matches!(last(&pairing).await, Step::Paired { .. }));
+    world.connect().await.close().await;
+    world.nothing_unknown().await;
+}
+
+#[tokio::test]
+async fn a_passkey_is_asked_for_and_its_code_compared() {
+    let world = World::start().await;
+    world.ok("PUT", &format!("/sim/web/accounts/{BUSINESS}"), json!({"passkey": true})).await;
+    let pairing = world.pair();
+    let code = code(&pairing).await;
+    let prove = async {
+        let mut shown = None;
+        loop {
+            match within(pairing.next()).await.unwrap() {
+                Step::Passkey { options_json } => {
+                    assert!(options_json.contains("web.whatsapp.com"), "{options_json}");
+                    pairing.answer_passkey(r#"{"id": "AQ", "rawId": "AQ", "type": "public-key", "response": {}}"#.into()).await;
+                }
+                Step::PasskeyCode { code, needs_confirmation } => {
+                    shown = Some(code);
+                    if needs_confirmation {
+                        pairing.confirm_passkey().await;
+                    }
+                }
+                Step::Paired { .. } => break shown,
+                Step::Failed { reason } => panic!("{reason:?}"),
+                _ => {}
+            }
+        }
+    };
+    let (linked, shown) = tokio::join!(world.scan(&code), prove);
+    assert_eq!(linked["verification_code"].as_str(), shown.map(|code| code.replace('-', "")).as_deref());
+    world.connect().await.close().await;
+}
+
+#[tokio::test]
+async fn a_passkey_that_is_none_ends_the_attempt() {
+    let world = World::start().await;
+    world.ok("PUT", &format!("/sim/web/accounts/{BUSINESS}"), json!({"passkey": true})).await;
+    let pairing = world.pair();
+    let code = code(&pairing).await;
+    let scanning = world.http.post(format!("{}/sim/web/accounts/{BUSINESS}/scan", world.url)).json(&json!({"code": code}));
+    let scanning = tokio::spawn(scanning.send());
+    while !matches!(within(pairing.next()).await.unwrap(), Step::Passkey { .. }) {}
+    pairing.answer_passkey("nonsense".into()).await;
+    let Step::Failed { reason } = last(&pairing).await else { panic!("it is no passkey") };
+    assert_eq!(reason.reason(), "passkey_refused");
+    scanning.abort();
 }

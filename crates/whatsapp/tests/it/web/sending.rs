@@ -1,6 +1,9 @@
 use std::time::Duration;
 
-use barid_whatsapp::{Action, Button, Content, Outgoing, Quoted, Sent, web::ReceiptKind};
+use barid_whatsapp::{
+    Action, Button, Content, Outgoing, Quoted, Sent,
+    web::{Options, ReceiptKind, testing::announcement},
+};
 use serde_json::json;
 
 use super::support::{BUSINESS, CUSTOMER, World, content, receipt, text};
@@ -116,7 +119,10 @@ async fn numbers_are_checked() {
     world.ok("PUT", "/sim/phones/201009999999", json!({"on_whatsapp": false})).await;
     let asked = [format!("+{CUSTOMER}"), "+201009999999".to_owned()];
     let checks = within(connection.check_numbers(&asked)).await.unwrap();
-    assert_eq!(checks.iter().map(|check| (check.number.clone(), check.exists)).collect::<Vec<_>>(), [(asked[0].clone(), true), (asked[1].clone(), false)]);
+    assert_eq!(
+        checks.iter().map(|check| (check.number.clone(), check.exists)).collect::<Vec<_>>(),
+        [(asked[0].clone(), true), (asked[1].clone(), false)]
+    );
     assert!(checks[0].lid.is_some() && checks[1].lid.is_none());
     assert!(within(connection.check_numbers(&[])).await.unwrap().is_empty());
 }
@@ -134,4 +140,52 @@ async fn two_connections_of_two_businesses_share_a_process() {
     assert!(a.is_ok() && b.is_ok());
     assert_ne!(first.own().phone, second.own().phone);
     assert_eq!(first.own().phone.as_deref(), Some(&*format!("+{BUSINESS}")));
+}
+
+#[tokio::test]
+async fn a_phone_that_lost_its_sessions_asks_again_and_is_answered_by_whoever_is_connected() {
+    let (world, connection) = World::connected().await;
+    within(connection.send(text("3EB0A0", "hello"))).await.unwrap();
+    world.ok("POST", "/sim/web/forget_sessions", json!({"number": CUSTOMER})).await;
+    within(connection.send(text("3EB0A1", "do you read me?"))).await.unwrap();
+    receipt(&connection, "3EB0A1", ReceiptKind::Delivered).await;
+    assert!(world.screen().await.iter().any(|message| message["wamid"] == "3EB0A1" && message["text"] == "do you read me?"));
+}
+
+#[tokio::test]
+async fn an_account_whose_chats_have_moved_to_lids_is_served() {
+    let world = World::start().await;
+    world.ok("PUT", &format!("/sim/web/accounts/{BUSINESS}"), json!({"lid_addressing": true})).await;
+    world.link().await;
+    let connection = world.connect().await;
+    within(connection.send(text("3EB0A0", "hello"))).await.unwrap();
+    receipt(&connection, "3EB0A0", ReceiptKind::Read).await;
+    let id = world.write(json!({"text": "hi"})).await;
+    let messages = within(world.sink.at_least(1)).await;
+    assert_eq!((messages[0].provider_id.as_str(), messages[0].sender.phone.as_deref()), (&*id, Some(&*format!("+{CUSTOMER}"))));
+    assert_eq!(world.screen().await.len(), 2);
+}
+
+#[tokio::test]
+async fn nobody_looks_online_unless_it_is_asked_for() {
+    let (world, connection) = World::connected().await;
+    connection.close().await;
+    for (presence, expected) in [(false, None), (true, Some("available".to_owned()))] {
+        let options = Options { presence, ..Options::default() };
+        let connection = within(world.web.connect(world.cells.clone(), world.sink.clone(), options)).await.unwrap();
+        let announced = async {
+            tokio::select! {
+                said = announcement(&connection) => said,
+                () = async {
+                    connection.ready().await.unwrap();
+                    connection.send(text(&format!("3EB0A{presence}"), "hello")).await.unwrap();
+                    // Longer than anything that the login started and that is still under way.
+                    if presence { std::future::pending::<()>().await }
+                } => None,
+            }
+        };
+        assert_eq!(within(announced).await, expected);
+        within(connection.set_presence(!presence)).await.expect("the name is known again");
+        connection.close().await;
+    }
 }

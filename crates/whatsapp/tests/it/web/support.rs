@@ -24,8 +24,8 @@ pub struct World {
     pub cells: Arc<Memory>,
     pub sink: Arc<Kept>,
     pub url: String,
-    http: reqwest::Client,
-    _stop: DropGuard,
+    pub http: reqwest::Client,
+    pub _stop: DropGuard,
 }
 
 pub fn quick() -> Config {

@@ -1,8 +1,8 @@
 //! A day of a whole cluster in a few seconds: the real rules ([`choose`](super::choose), pace, login budget) under the load of thousands of
 //! businesses. It finds what examples and properties do not: whether the rules are good.
 //!
-//! Modelled are: messages by lane, with two peaks; sessions by kind; logins that take about a second; sends that take about 0.3 s and one after
-//! the other; drains. Not modelled are failures, receipts as such, and the time that claims take. The same seed gives the same day.
+//! Modelled are: messages by lane, with two peaks; sessions by kind; logins that take about a second; sends that take about 0.3 s and one
+//! after the other; drains. Not modelled are failures, receipts as such, and the time that claims take. The same seed gives the same day.
 
 mod optimum;
 mod picture;

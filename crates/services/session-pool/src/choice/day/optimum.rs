@@ -45,10 +45,10 @@ pub(super) fn without_waiting(options: &Options, traffic: &Traffic) -> usize {
 
 /// No schedule in which no session waits longer than `wait` for its slot, and in which the pins are always connected, has fewer logins.
 ///
-/// In a window of time at whose end all messages of `d` sessions must have found them connected, at least `d - k` of these log in, where `k` is
-/// the number of slots: no more can have been connected at its beginning. Messages that fall due in the last `wait` of it may be left to the
-/// next. The logins of windows that do not overlap add up; of all ways to cut the day, the one that proves most counts. It is what can
-/// be proven, not what can be reached: the real optimum lies above.
+/// In a window of time at whose end all messages of `d` sessions must have found them connected, at least `d - k` of these log in, where
+/// `k` is the number of slots: no more can have been connected at its beginning. Messages that fall due in the last `wait` of it may be
+/// left to the next. The logins of windows that do not overlap add up; of all ways to cut the day, the one that proves most counts. It is
+/// what can be proven, not what can be reached: the real optimum lies above.
 pub(super) fn lower_bound(options: &Options, traffic: &Traffic, wait: Time) -> usize {
     let (slots, pins) = slots(options, traffic);
     let delay = wait.div_ceil(GRID) as usize;

@@ -49,6 +49,13 @@ struct Session {
     active: bool,
 }
 
+impl Session {
+    /// Whether it wants a slot though nothing waits.
+    fn wants(&self, wall: DateTime<Utc>, sweep: TimeDelta) -> bool {
+        self.kind == Kind::Bot || self.last_visit.is_none_or(|visit| wall - visit >= sweep)
+    }
+}
+
 struct Replica {
     budget: Budget,
     /// Sessions in slots, with messages, or due for a visit.
@@ -62,6 +69,7 @@ pub(super) struct Cluster<'a> {
     replicas: Vec<Replica>,
     dice: Dice,
     start: DateTime<Utc>,
+    sweep: TimeDelta,
 }
 
 fn uptime(at: Time) -> Duration {
@@ -73,7 +81,7 @@ impl<'a> Cluster<'a> {
         let start = DateTime::<Utc>::from_timestamp(1_800_057_600, 0).unwrap_or_default();
         let ids: Vec<Uuid> = (1..=options.replicas as u128).map(Uuid::from_u128).collect();
         let mut dice = Dice(options.seed ^ 0x5eed);
-        let sweep = options.settings.sweep.as_secs().max(1);
+        let sweep = TimeDelta::from_std(options.settings.sweep).unwrap_or(TimeDelta::MAX);
         let session = |(number, kind): (usize, &Kind)| {
             let id = SessionId::from_uuid(Uuid::from_u128(number as u128 + 1));
             Session {
@@ -87,7 +95,7 @@ impl<'a> Cluster<'a> {
                 urgent: false,
                 last_used: None,
                 // As on any day: some were connected a moment ago, some hours ago.
-                last_visit: TimeDelta::try_seconds(dice.between(0, sweep).cast_signed()).map(|ago| start - ago),
+                last_visit: Some(start - TimeDelta::milliseconds((sweep.num_milliseconds() as f64 * dice.part()) as i64)),
                 pace: Pace::new(kind.messages_per_minute(), Duration::ZERO),
                 acknowledged: 0,
                 active: false,
@@ -96,7 +104,7 @@ impl<'a> Cluster<'a> {
         let sessions: Vec<Session> = traffic.kinds.iter().enumerate().map(session).collect();
         let budget = Budget::new(options.logins, options.replicas, Duration::ZERO);
         let replicas = ids.iter().map(|_| Replica { budget, active: Vec::new(), changed: true }).collect();
-        Self { options, sessions, replicas, dice, start }
+        Self { options, sessions, replicas, dice, start, sweep }
     }
 
     fn wall(&self, at: Time) -> DateTime<Utc> {
@@ -125,18 +133,16 @@ impl<'a> Cluster<'a> {
                 for session in &active {
                     waiting -= self.advance(*session, now, diary);
                 }
-                let due = self.wall(now);
-                let sweep = TimeDelta::from_std(self.options.settings.sweep).unwrap_or(TimeDelta::MAX);
-                let sessions = &mut self.sessions;
+                let wall = self.wall(now);
+                let (sessions, sweep) = (&mut self.sessions, self.sweep);
                 let keep = |session: &usize| {
                     let session = &mut sessions[*session];
                     let idle = session.immediate.is_empty() && session.batch.is_empty();
-                    let away = session.last_visit.is_none_or(|visit| due - visit >= sweep);
-                    session.active = !idle || session.slot_since.is_some() || away || session.kind == Kind::Bot;
+                    session.active = !idle || session.slot_since.is_some() || session.wants(wall, sweep);
                     session.active
                 };
                 self.replicas[replica].active = active.into_iter().filter(keep).collect();
-                if self.replicas[replica].changed || (now / STEP) % CALM == 0 {
+                if self.replicas[replica].changed || (now / STEP).is_multiple_of(CALM) {
                     self.decide(replica, now, diary);
                 }
             }
@@ -157,9 +163,8 @@ impl<'a> Cluster<'a> {
 
     fn find_due(&mut self, now: Time) {
         let wall = self.wall(now);
-        let sweep = TimeDelta::from_std(self.options.settings.sweep).unwrap_or(TimeDelta::MAX);
-        let is_due = |session: &Session| session.kind == Kind::Bot || session.last_visit.is_none_or(|visit| wall - visit >= sweep);
-        let due: Vec<usize> = (0..self.sessions.len()).filter(|index| is_due(&self.sessions[*index])).collect();
+        let wants = |index: &usize| self.sessions[*index].wants(wall, self.sweep);
+        let due: Vec<usize> = (0..self.sessions.len()).filter(wants).collect();
         due.into_iter().for_each(|index| self.activate(index));
     }
 
@@ -170,19 +175,13 @@ impl<'a> Cluster<'a> {
         let changed = &mut self.replicas[session.replica].changed;
         let mut sent = 0;
         match session.phase {
-            Phase::Cold => {}
-            Phase::Warming { ready } if ready <= now => {
-                session.phase = Phase::Warm;
-                session.acknowledged = ready;
-            }
-            Phase::Warming { .. } => {}
+            Phase::Warming { ready } if ready <= now => (session.phase, session.acknowledged) = (Phase::Warm, ready),
             Phase::Draining if session.acknowledged <= now => session.phase = Phase::Closing { gone: now + LEAVE },
             Phase::Closing { gone } if gone <= now => {
                 (session.phase, session.slot_since, session.last_visit) = (Phase::Cold, None, Some(wall));
                 *changed = true;
             }
-            Phase::Draining | Phase::Closing { .. } => {}
-            Phase::Warm => {}
+            _ => {}
         }
         while session.phase == Phase::Warm && session.acknowledged <= now {
             let queue = if session.immediate.is_empty() { &mut session.batch } else { &mut session.immediate };
@@ -196,7 +195,7 @@ impl<'a> Cluster<'a> {
             let begun = session.acknowledged.max(due);
             session.acknowledged = begun + self.dice.between(SEND.0, SEND.1);
             session.last_used = Some(now);
-            diary.sent(session.kind, due, begun.max(due));
+            diary.sent(session.kind, due, begun);
             sent += 1;
             *changed |= session.immediate.is_empty() && session.batch.is_empty();
         }

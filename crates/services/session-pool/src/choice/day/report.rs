@@ -1,5 +1,7 @@
 //! What happened in the day.
 
+use std::time::Duration;
+
 use serde::Serialize;
 
 use super::{
@@ -23,17 +25,12 @@ pub(super) enum Use {
 }
 
 impl Use {
-    pub(super) const ALL: [Self; 8] = [
-        Self::Immediate,
-        Self::Peak,
-        Self::HighVolume,
-        Self::Other,
-        Self::Pinned,
-        Self::Visiting,
-        Self::Changing,
-        Self::Lingering,
-    ];
+    pub(super) const ALL: [Self; 8] =
+        [Self::Immediate, Self::Peak, Self::HighVolume, Self::Other, Self::Pinned, Self::Visiting, Self::Changing, Self::Lingering];
 }
+
+pub(super) const CLASSES: [(Class, &str); 4] =
+    [(Class::Immediate, "immediate"), (Class::Peak, "peak window"), (Class::HighVolume, "high volume"), (Class::Recent, "other")];
 
 /// How something is spread, in seconds.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
@@ -93,6 +90,8 @@ pub struct Report {
     pub finished: usize,
     pub most_slots: u32,
     #[serde(skip)]
+    pub max_wait: Duration,
+    #[serde(skip)]
     pub minutes: Vec<Minute>,
     /// When a wait began, its class, and how long it was.
     #[serde(skip)]
@@ -147,7 +146,6 @@ impl Diary {
     }
 
     pub(super) fn report(self, options: &Options, traffic: &Traffic) -> Report {
-        let classes = [(Class::Immediate, "immediate"), (Class::Peak, "peak"), (Class::HighVolume, "high volume"), (Class::Recent, "other")];
         let waits_of = |class| Spread::of(self.waits.iter().filter(|(_, of, _)| *of == class).map(|(.., wait)| *wait).collect());
         let kinds = [(Kind::Bot, "bots"), (Kind::Big, "big"), (Kind::Shop, "shops"), (Kind::Small, "small")];
         let messages_of = |kind| Spread::of(self.messages.iter().filter(|(of, _)| *of == kind).map(|(_, wait)| *wait).collect());
@@ -163,7 +161,7 @@ impl Diary {
             seed: options.seed,
             sent: self.messages.len(),
             unsent: self.unsent,
-            slot_waits: classes.map(|(class, name)| (name, waits_of(class))).to_vec(),
+            slot_waits: CLASSES.map(|(class, name)| (name, waits_of(class))).to_vec(),
             message_waits: kinds.map(|(kind, name)| (name, messages_of(kind))).to_vec(),
             logins: self.logins,
             optimum,
@@ -174,6 +172,7 @@ impl Diary {
             interrupted: self.interrupted,
             finished: self.finished,
             most_slots: minutes.iter().map(|minute| minute.slots.iter().sum()).max().unwrap_or_default(),
+            max_wait: options.settings.max_wait,
             minutes,
             waits: self.waits,
         }

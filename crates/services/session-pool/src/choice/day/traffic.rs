@@ -32,7 +32,7 @@ pub(super) struct Traffic {
 }
 
 /// Lunch and evening: from, to, and how many times busier.
-const PEAKS: [(Time, Time, f64); 2] = [(12 * HOUR, 14 * HOUR, 4.0), (18 * HOUR, 21 * HOUR, 3.0)];
+pub(super) const PEAKS: [(Time, Time, f64); 2] = [(12 * HOUR, 14 * HOUR, 4.0), (18 * HOUR, 21 * HOUR, 3.0)];
 
 /// Whether businesses are in their peak windows.
 pub(super) fn is_peak(at: Time) -> bool {

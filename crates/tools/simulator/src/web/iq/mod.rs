@@ -54,4 +54,3 @@ fn media_conn(session: &Session) -> Node {
         .children([host.children(ways).build()])
         .build()
 }
-

@@ -33,7 +33,8 @@ pub(super) fn answer(session: &Session, request: &NodeRef<'_>, namespace: &str, 
             result(request, [block_list(session)])
         }
         ("privacy", false, "privacy") => {
-            let categories = PRIVACY.iter().map(|(name, value)| NodeBuilder::new("category").attr("name", *name).attr("value", *value).build());
+            let categories =
+                PRIVACY.iter().map(|(name, value)| NodeBuilder::new("category").attr("name", *name).attr("value", *value).build());
             result(request, [NodeBuilder::new("privacy").children(categories).build()])
         }
         ("privacy", true, "privacy") => result(request, []),
@@ -54,9 +55,10 @@ pub(super) fn answer(session: &Session, request: &NodeRef<'_>, namespace: &str, 
 
 fn block_list(session: &Session) -> Node {
     let person = session.person.lock();
-    let items = person.blocked.iter().map(|number| {
-        NodeBuilder::new("item").attr("jid", wacore_binary::Jid::new(number.as_str(), wacore_binary::Server::Pn)).build()
-    });
+    let items = person
+        .blocked
+        .iter()
+        .map(|number| NodeBuilder::new("item").attr("jid", wacore_binary::Jid::new(number.as_str(), wacore_binary::Server::Pn)).build());
     NodeBuilder::new("list").attr("dhash", "box").children(items).build()
 }
 

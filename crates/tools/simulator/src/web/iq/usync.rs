@@ -14,7 +14,8 @@ use crate::{
 
 pub(super) fn answer(session: &Session, request: &NodeRef<'_>) -> Node {
     let Some(usync) = request.get_optional_child("usync") else { return result(request, []) };
-    let wanted: Vec<String> = usync.get_optional_child("query").map(children).unwrap_or_default().iter().map(|node| node.tag.to_string()).collect();
+    let wanted: Vec<String> =
+        usync.get_optional_child("query").map(children).unwrap_or_default().iter().map(|node| node.tag.to_string()).collect();
     let users = usync.get_optional_child("list").map(children).unwrap_or_default();
     let found: Vec<Node> = users.iter().filter_map(|user| look_up(session, user, &wanted)).collect();
     let states = wanted.iter().filter_map(|name| tag(name)).map(|name| NodeBuilder::new(name).build());
@@ -81,9 +82,12 @@ fn devices(world: &World, number: &str) -> Option<Node> {
     if let Some(person) = world.web.people.find(number) {
         let person = person.lock();
         if !person.devices.is_empty() {
-            list.extend(person.devices.values().map(|device| {
-                NodeBuilder::new("device").attr("id", device.id).attr("key-index", device.key_index).build()
-            }));
+            list.extend(
+                person
+                    .devices
+                    .values()
+                    .map(|device| NodeBuilder::new("device").attr("id", device.id).attr("key-index", device.key_index).build()),
+            );
             let now = world.now().timestamp();
             match person.key_indexes(now.unsigned_abs()) {
                 Ok(signed) => {

@@ -1,0 +1,147 @@
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use barid_domain::{SessionId, TenantId};
+use barid_proto::{
+    queue::v1::{ReceiptKind, inbound_content::Kind},
+    session_pool::v1::{
+        FetchMediaRequest, GetPairingPictureRequest, GetPairingRequest, Pairing, PairingState, Session, SessionState, StartPairingRequest,
+        WebConnector, pairing_service_client::PairingServiceClient, session::Connector,
+    },
+};
+use barid_testkit::eventually;
+use serde_json::{Value, json};
+use tonic::{Code, Status};
+
+use crate::{
+    house::{House, PHONE, on_behalf},
+    ledger::wire_id,
+};
+
+pub const CUSTOMER: &str = "+201112223334";
+
+pub fn web_session(phone: &str) -> Session {
+    Session { phone_number: phone.into(), connector: Some(Connector::Web(WebConnector::default())), ..Session::default() }
+}
+
+impl House {
+    pub async fn start_pairing(&self, tenant: TenantId, session: SessionId, by_code: bool) -> Result<Pairing, Status> {
+        let request = StartPairingRequest { id: session.to_string(), by_code, ..Default::default() };
+        let mut client = PairingServiceClient::new(self.gateway.channel());
+        Ok(client.start_pairing(on_behalf(tenant, request)).await?.into_inner())
+    }
+
+    pub async fn pairing(&self, tenant: TenantId, session: SessionId) -> Result<Pairing, Status> {
+        let request = GetPairingRequest { id: session.to_string(), ..Default::default() };
+        let mut client = PairingServiceClient::new(self.gateway.channel());
+        Ok(client.get_pairing(on_behalf(tenant, request)).await?.into_inner())
+    }
+
+    /// The phone of a number scans a code.
+    pub async fn scan(&self, phone: &str, code: &str) -> Result<Value> {
+        let account = phone.trim_start_matches('+');
+        self.whatsapp.control("POST", &format!("/sim/web/accounts/{account}/scan"), json!({"code": code})).await
+    }
+
+    /// A tenant with a linked device of this number.
+    pub async fn linked(&self, phone: &str) -> Result<(TenantId, SessionId)> {
+        self.linked_with(web_session(phone)).await
+    }
+
+    pub async fn linked_with(&self, session: Session) -> Result<(TenantId, SessionId)> {
+        let (tenant, phone) = (self.tenant(), session.phone_number.clone());
+        let session: SessionId = self.create(tenant, session).await?.id.parse()?;
+        let pairing = self.start_pairing(tenant, session, false).await?;
+        ensure!(pairing.state() == PairingState::Scan, "{pairing:?}");
+        self.scan(&phone, &pairing.qr).await?;
+        eventually(Duration::from_secs(20), || async {
+            let pairing = self.pairing(tenant, session).await?;
+            ensure!(pairing.state() == PairingState::Paired, "{pairing:?}");
+            Ok(())
+        })
+        .await?;
+        Ok((tenant, session))
+    }
+
+    /// What a business showed on a customer's phone, oldest first.
+    pub async fn shown_by(&self, phone: &str, business: &str) -> Result<Vec<Value>> {
+        let account = business.trim_start_matches('+');
+        let phone = self.whatsapp.control("GET", &format!("/sim/phones/{phone}?number={account}"), json!(null)).await?;
+        let messages = phone["conversations"][0]["messages"].as_array().cloned().unwrap_or_default();
+        Ok(messages.into_iter().filter(|message| message["from"] == "business").collect())
+    }
+
+    pub async fn writes(&self, phone: &str, business: &str, text: &str) -> Result<Value> {
+        let to = business.trim_start_matches('+');
+        self.whatsapp.control("POST", &format!("/sim/phones/{phone}/messages"), json!({"to": to, "text": text})).await
+    }
+
+    async fn nothing_unknown(&self) -> Result<()> {
+        let unknown = self.whatsapp.control("GET", "/sim/web/unknown", json!(null)).await?;
+        ensure!(unknown["total"] == 0, "the simulator did not understand: {unknown}");
+        Ok(())
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_number_is_linked_by_scanning_and_sends_and_receives() -> Result<()> {
+    let (house, replica) = House::start().await?;
+    let tenant = house.tenant();
+    let created = house.create(tenant, web_session(PHONE)).await?;
+    assert_eq!(created.state(), SessionState::LoggedOut, "it needs pairing");
+    let session: SessionId = created.id.parse()?;
+    let none = house.pairing(tenant, session).await.expect_err("no pairing yet");
+    assert_eq!(none.code(), Code::FailedPrecondition);
+
+    let pairing = house.start_pairing(tenant, session, false).await?;
+    assert_eq!(pairing.state(), PairingState::Scan);
+    assert!(!pairing.qr.is_empty() && !pairing.done && pairing.code_expire_time.is_some());
+    let mut client = PairingServiceClient::new(house.gateway.channel());
+    let request = GetPairingPictureRequest { id: session.to_string(), ..Default::default() };
+    let picture = client.get_pairing_picture(on_behalf(tenant, request)).await?.into_inner();
+    assert!(picture.data.starts_with(b"\x89PNG"));
+    let foreign = GetPairingRequest { id: session.to_string(), ..Default::default() };
+    let stranger = client.get_pairing(on_behalf(house.tenant(), foreign)).await.expect_err("another tenant's");
+    assert_eq!(stranger.code(), Code::NotFound);
+
+    house.scan(PHONE, &pairing.qr).await?;
+    eventually(Duration::from_secs(20), || async {
+        let pairing = house.pairing(tenant, session).await?;
+        ensure!(pairing.state() == PairingState::Paired && pairing.qr.is_empty() && pairing.done, "{pairing:?}");
+        Ok(())
+    })
+    .await?;
+    let linked = house.get(tenant, &session.to_string()).await?;
+    assert!(matches!(linked.connector, Some(Connector::Web(web)) if web.link_time.is_some()));
+
+    let message = house.ledger.text(tenant, session, CUSTOMER, "طلبك جاهز");
+    let id = message.message_id.clone();
+    house.ledger.accept(vec![message]).await;
+    assert_eq!(house.acknowledged(&id).await?, wire_id(&id), "WhatsApp knows it by our id");
+    let shown = house.shown_by(CUSTOMER, PHONE).await?;
+    assert_eq!((shown.len(), shown[0]["text"].as_str(), shown[0]["wamid"].as_str()), (1, Some("طلبك جاهز"), Some(&*wire_id(&id))));
+    eventually(Duration::from_secs(20), || async {
+        let kinds: Vec<_> = house.ledger.books().receipts.iter().map(|receipt| receipt.kind()).collect();
+        ensure!(kinds.contains(&ReceiptKind::Delivered) && kinds.contains(&ReceiptKind::Read), "{kinds:?}");
+        Ok(())
+    })
+    .await?;
+
+    house.writes(CUSTOMER, PHONE, "شكراً").await?;
+    eventually(Duration::from_secs(20), || async {
+        let books = house.ledger.books();
+        let inbound = books.inbound.first().context("nothing arrived")?;
+        ensure!(inbound.session_id == session.to_string() && inbound.from == CUSTOMER, "{inbound:?}");
+        let content = inbound.content.as_ref().and_then(|content| content.kind.as_ref());
+        ensure!(matches!(content, Some(Kind::Text(text)) if text.text == "شكراً"), "{content:?}");
+        Ok(())
+    })
+    .await?;
+    house.nothing_unknown().await?;
+    replica.stop().await;
+    let cold = house.replica().await?;
+    let session = house.get(tenant, &session.to_string()).await?;
+    assert_eq!(session.state(), SessionState::Cold, "a replica that leaves says so");
+    cold.stop().await;
+    Ok(())
+}
