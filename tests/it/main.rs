@@ -9,6 +9,7 @@ mod golden;
 mod idempotency;
 mod integrator;
 mod lifecycle;
+mod linked;
 mod restarts;
 mod seed_paths;
 mod tenancy;

@@ -50,6 +50,30 @@ pub struct Stack {
     services: BTreeMap<&'static str, Running>,
 }
 
+/// A replica of the session-pool in a runtime of its own, so that it can die with everything in it.
+pub struct PoolReplica {
+    runtime: Option<tokio::runtime::Runtime>,
+}
+
+impl PoolReplica {
+    /// Ends in the middle of whatever it does.
+    pub fn kill(mut self) {
+        self.end();
+    }
+
+    fn end(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+impl Drop for PoolReplica {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
 impl Stack {
     /// A Barid on a database of its own on the shared server.
     pub async fn start() -> Result<Self> {
@@ -170,6 +194,26 @@ impl Stack {
             Ok(())
         })
         .await
+    }
+
+    /// One more replica of the session-pool.
+    pub async fn pool_replica(&self) -> Result<PoolReplica> {
+        let config: barid_session_pool::Config = config::load("session_pool", barid_session_pool::DEFAULTS, Some(&self.config()))?;
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+        let health = Health::default();
+        let ready = health.clone();
+        runtime.spawn(async move {
+            let app = barid_session_pool::App::build(&config, Arc::new(SystemClock)).await.expect("the pool finds what it needs");
+            app.run(ready, CancellationToken::new()).await.expect("the pool serves");
+        });
+        let replica = PoolReplica { runtime: Some(runtime) };
+        eventually(PATIENCE, || async {
+            let failing = health.failing().await;
+            ensure!(failing.is_empty(), "the replica is not ready: {failing:?}");
+            Ok(())
+        })
+        .await?;
+        Ok(replica)
     }
 
     /// Asks a service to stop and waits until it has.

@@ -150,6 +150,7 @@ impl Armed {
     }
 
     /// When it strikes a connection.
+    #[cfg(feature = "web")]
     pub(crate) fn moment(&self) -> Moment {
         let refusal = matches!(self.kind, Kind::WebBan | Kind::WebRefused);
         self.at.unwrap_or(if refusal { Moment::Login } else { Moment::Now })
@@ -249,6 +250,7 @@ impl Faults {
     }
 
     /// Remembers a fault that struck as it was armed.
+    #[cfg(feature = "web")]
     pub(crate) fn spent(&self, armed: Armed, fired: u64) -> Fault {
         let fault = self.arm(armed);
         let mut state = self.state.lock();

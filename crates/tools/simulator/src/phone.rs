@@ -159,6 +159,7 @@ impl Message {
 }
 
 /// What of a phone is kept beside its messages.
+#[cfg(feature = "web")]
 #[derive(Deserialize, Serialize)]
 pub(crate) struct Settings {
     name: String,
@@ -205,6 +206,7 @@ impl Phone {
         }
     }
 
+    #[cfg(feature = "web")]
     pub(crate) fn settings(&self) -> Settings {
         Settings {
             name: self.name.clone(),
@@ -217,6 +219,7 @@ impl Phone {
     }
 
     /// Becomes the phone it was, with what is left of its messages.
+    #[cfg(feature = "web")]
     pub(crate) fn restore(&mut self, settings: Settings, messages: Vec<Message>) {
         self.name = settings.name;
         self.on_whatsapp = settings.on_whatsapp;

@@ -41,7 +41,11 @@ pub(crate) struct World {
 }
 
 impl World {
-    pub(crate) fn new(config: Config, host: &str, shutdown: CancellationToken) -> Result<Arc<Self>, crate::Error> {
+    pub(crate) fn new(
+        config: Config,
+        #[cfg_attr(not(feature = "web"), allow(unused_variables))] host: &str,
+        shutdown: CancellationToken,
+    ) -> Result<Arc<Self>, crate::Error> {
         // Callbacks are this machine's or the developer's own: a proxy of the environment has no part in it.
         let http = reqwest::Client::builder().timeout(config.webhooks.timeout).no_proxy().build()?;
         let world = Arc::new(Self {

@@ -150,3 +150,40 @@ fn ban(code: i32) -> &'static str {
         _ => "it may have broken the terms of service",
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_end_has_a_code_and_a_sentence() {
+        let detail = String::new;
+        let all = [
+            Closed::Asked,
+            Closed::Stale,
+            Closed::Replaced,
+            Closed::LoggedOut,
+            Closed::Locked,
+            Closed::TemporaryBan { code: 101, lasts: Duration::from_secs(5000) },
+            Closed::Outdated,
+            Closed::RateLimited,
+            Closed::Restart { code: 515 },
+            Closed::Refused { code: 409 },
+            Closed::Network { detail: detail() },
+            Closed::Silent,
+            Closed::LoginTimedOut,
+            Closed::Untrusted { detail: detail() },
+            Closed::NotPaired,
+            Closed::Store { detail: detail() },
+        ];
+        let mut reasons = std::collections::HashSet::new();
+        for closed in all {
+            assert!(closed.reason().chars().all(|letter| letter.is_ascii_lowercase() || letter == '_'));
+            assert!(reasons.insert(closed.reason()), "{closed:?}");
+            let sentence = closed.to_string();
+            assert!(sentence.ends_with('.') && sentence.starts_with(char::is_uppercase), "{sentence}");
+        }
+        let ban = Closed::TemporaryBan { code: 101, lasts: Duration::from_secs(5000) };
+        assert!(ban.to_string().contains("2 hours"), "{ban}");
+    }
+}

@@ -120,7 +120,7 @@ fn text(body: String, context: MessageField<ContextInfo>) -> Message {
 
 /// A document with a caption is wrapped, or phones show it without.
 fn captioned(document: Message) -> Message {
-    let wrapped = message::FutureProofMessage { message: MessageField::some(document), ..Default::default() };
+    let wrapped = message::FutureProofMessage { message: MessageField::some(document) };
     Message { document_with_caption_message: MessageField::some(wrapped), ..Default::default() }
 }
 

@@ -11,9 +11,10 @@
 //! **SENT means that WhatsApp said so.** A send waits for the server's ack of its wire id. An ack with an error code is a failure with a
 //! reason; none within [`Settings::ack_timeout`] is [`Action::Uncertain`](crate::Action::Uncertain) and may be sent again with the same wire id.
 //!
-//! **Logging.** The library logs through `log` under the targets `whatsapp_rust`, `wacore`, `wacore_binary`, `wacore_libsignal`,
-//! `wacore_noise`, `wacore_appstate` and, named by hand, `Client`, `Bot`, `Router` and the like: cap all of them at `error`, as some
-//! of its warnings show whole stanzas with phone numbers in them. Nothing here logs numbers, keys or texts at any level.
+//! **Logging.** Nothing here logs numbers, keys or texts at any level. The library logs through `log`, and some of its warnings show whole
+//! stanzas with phone numbers in them: call `log::set_max_level(log::LevelFilter::Error)` when the process starts. Filtering by target
+//! needs `whatsapp_rust`, `wacore*`, and the names that it gives by hand, such as `Client`, `Bot`, `AppState`, `Blocking`, `MessageQueue`,
+//! `Mex`, `PresenceHandler`, `ChatstateHandler`, `TcToken`, `UnifiedSession`, `blocklist` and `usync`, with what they have after a slash.
 
 mod acks;
 mod cells;

@@ -10,9 +10,10 @@ async fn migrate_does_its_work_once_and_the_check_finds_an_unprotected_table() -
     std::fs::write(&file, format!("[migrate]\ndatabase_url = {:?}\nrole_password = \"barid-test\"\n", database.admin_url()))?;
     let file = shown(&file);
     let first = text(&barid(&["migrate", "--config", &file]).await?.stdout);
-    assert!(first.starts_with("5 migrations applied, 5 in all"), "{first}");
+    let all: u32 = first.split(' ').next().unwrap_or_default().parse()?;
+    assert!(all >= 7 && first.starts_with(&format!("{all} migrations applied, {all} in all")), "{first}");
     let second = text(&barid(&["migrate", "--config", &file]).await?.stdout);
-    assert!(second.starts_with("0 migrations applied, 5 in all"), "{second}");
+    assert!(second.starts_with(&format!("0 migrations applied, {all} in all")), "{second}");
     assert!(barid(&["migrate", "--check", "--config", &file]).await?.status.success());
 
     database.execute(&["CREATE TABLE queue.notes (id uuid PRIMARY KEY, tenant_id uuid NOT NULL)"]).await?;

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::{Body, Error};
 use crate::{
-    faults::{Armed, Fault, Kind, Moment, Subject},
+    faults::{Armed, Fault, Kind, Subject},
     world::World,
 };
 
@@ -24,6 +24,9 @@ pub(super) async fn arm(State(world): State<Arc<World>>, Body(armed): Body<Armed
     }
     if armed.kind == Kind::ErrorCode && armed.code.is_none() {
         return Err(Error::bad("error_code needs a code, such as 130429"));
+    }
+    if armed.kind.is_web() && cfg!(not(feature = "web")) {
+        return Err(Error::bad("this simulator was built without the Web protocol"));
     }
     if armed.kind == Kind::WebNack && armed.code.is_none() {
         return Err(Error::bad("web_nack needs a code, such as 463"));
@@ -41,7 +44,7 @@ pub(super) async fn arm(State(world): State<Arc<World>>, Body(armed): Body<Armed
         return Err(Error::bad("status belongs to webhook faults, to delay, and as \"failed\" to error_code"));
     }
     #[cfg(feature = "web")]
-    if armed.kind.of_connections() && armed.moment() == Moment::Now {
+    if armed.kind.of_connections() && armed.moment() == crate::faults::Moment::Now {
         let fired = crate::web::strike_now(&world, &armed);
         return Ok(Json(world.faults.spent(armed, fired)));
     }

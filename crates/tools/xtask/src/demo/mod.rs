@@ -4,6 +4,7 @@ mod api;
 mod bulk;
 mod cast;
 mod environment;
+mod linked;
 mod phones;
 mod report;
 mod scenes;
@@ -96,6 +97,14 @@ pub async fn perform(stage: &Stage, size: &Size) -> Result<Report> {
             }
             Err(error) => report.wrong.push(format!("{error:#}")),
         }
+    }
+
+    match linked::invoice(stage, &run).await {
+        Ok(linked::Linked { session, is_new }) => {
+            let how = if is_new { "linked by scanning its code" } else { "linked already" };
+            say(format!("linked    a WhatsApp Web number, {session}, {how}: its invoice is read"));
+        }
+        Err(error) => report.wrong.push(format!("WhatsApp Web: {error:#}")),
     }
 
     let (messages, tenants) = (size.messages as usize, size.tenants as usize);

@@ -56,6 +56,21 @@ impl Phones {
         messages.map(|message| serde_json::from_value(message).context("a phone shows what the demo does not understand")).collect()
     }
 
+    /// The phone of a business number scans a code to link a device; returns when it is linked.
+    pub async fn scan(&self, number: &str, code: &str) -> Result<()> {
+        let scan = self.http.post(format!("{}/sim/web/accounts/{number}/scan", self.url)).json(&json!({"code": code}));
+        self.call(scan).await.map(drop)
+    }
+
+    /// How often a phone shows the message of a linked device with this id.
+    pub async fn shown(&self, wa_id: &str, number: &str, wire_id: &str) -> Result<usize> {
+        let request = self.http.get(format!("{}/sim/phones/{wa_id}", self.url)).query(&[("number", number)]);
+        let phone = self.call(request).await?;
+        let conversations = phone["conversations"].as_array().cloned().unwrap_or_default();
+        let messages = conversations.iter().filter_map(|conversation| conversation["messages"].as_array()).flatten();
+        Ok(messages.filter(|message| message["wamid"] == wire_id).count())
+    }
+
     async fn call(&self, request: reqwest::RequestBuilder) -> Result<Value> {
         let answer = request.timeout(Duration::from_secs(10)).send().await.context("the simulator does not answer")?;
         let (status, path) = (answer.status(), answer.url().path().to_owned());

@@ -63,6 +63,7 @@ pub fn render(layout: &Layout, state: &State, servers: &Servers) -> Result<Strin
     set("migrate", "role_password", text(&state.secrets.roles));
     let callback = text(&format!("http://{gateway}/webhooks/meta/{APP}"));
     set("simulator", "listen", text(&simulator));
+    set("simulator", "web", table([("state_dir", text(&layout.home.join("simulator").display().to_string()))]));
     set("simulator", "apps", table([(APP, table(app.into_iter().chain([("callback_url", callback)])))]));
     let settings = toml::to_string_pretty(&file)?;
     Ok(format!("# Written anew by every `cargo xtask up`. It holds the secrets of this checkout's private servers.\n\n{settings}"))

@@ -71,7 +71,7 @@ pub(in crate::web) fn is_lid(jid: &Jid) -> bool {
 /// Wrappers are taken off a few deep; nobody wraps more.
 const DEEP: u8 = 4;
 
-#[expect(clippy::too_many_lines, reason = "one question per kind of message, in the order in which they are likely")]
+/// One question per kind of message, in the order in which they are likely.
 fn kind(message: &Message, deep: u8) -> Option<InboundKind> {
     if let Some(body) = message.conversation.as_ref().filter(|body| !body.is_empty()) {
         return Some(InboundKind::Text { body: body.clone() });

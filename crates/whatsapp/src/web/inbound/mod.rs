@@ -1,6 +1,8 @@
 //! What customers write, as one type.
 
 mod map;
+#[cfg(test)]
+mod tests;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};

@@ -61,6 +61,8 @@ struct Replica {
     /// Sessions in slots, with messages, or due for a visit.
     active: Vec<usize>,
     changed: bool,
+    /// Whether sessions wait for slots.
+    short: bool,
 }
 
 pub(super) struct Cluster<'a> {
@@ -103,7 +105,7 @@ impl<'a> Cluster<'a> {
         };
         let sessions: Vec<Session> = traffic.kinds.iter().enumerate().map(session).collect();
         let budget = Budget::new(options.logins, options.replicas, Duration::ZERO);
-        let replicas = ids.iter().map(|_| Replica { budget, active: Vec::new(), changed: true }).collect();
+        let replicas = ids.iter().map(|_| Replica { budget, active: Vec::new(), changed: true, short: false }).collect();
         Self { options, sessions, replicas, dice, start, sweep }
     }
 
@@ -172,7 +174,7 @@ impl<'a> Cluster<'a> {
     fn advance(&mut self, index: usize, now: Time, diary: &mut Diary) -> u64 {
         let wall = self.wall(now);
         let session = &mut self.sessions[index];
-        let changed = &mut self.replicas[session.replica].changed;
+        let Replica { changed, short, .. } = &mut self.replicas[session.replica];
         let mut sent = 0;
         match session.phase {
             Phase::Warming { ready } if ready <= now => (session.phase, session.acknowledged) = (Phase::Warm, ready),
@@ -197,7 +199,7 @@ impl<'a> Cluster<'a> {
             session.last_used = Some(now);
             diary.sent(session.kind, due, begun);
             sent += 1;
-            *changed |= session.immediate.is_empty() && session.batch.is_empty();
+            *changed |= *short && session.immediate.is_empty() && session.batch.is_empty();
         }
         sent
     }
@@ -230,7 +232,8 @@ impl<'a> Cluster<'a> {
         let room = self.replicas[replica].budget.room(uptime(now));
         let (wall, settings) = (self.wall(now), &self.options.settings);
         let decision = choose(&candidates, wall, settings, room);
-        self.replicas[replica].changed = !decision.warm.is_empty() || !decision.drain.is_empty();
+        self.replicas[replica].changed = false;
+        self.replicas[replica].short = decision.why.iter().any(|why| !why.reason.holds_slot());
         let index = |id: &SessionId| (id.uuid().as_u128() - 1) as usize;
         for why in decision.why.iter().filter(|why| decision.drain.contains(&why.session)) {
             let session = &mut self.sessions[index(&why.session)];
