@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use barid_domain::Secret;
 use barid_whatsapp::{
-    Action, Connector, Content, Media, Outgoing, Sent,
+    Action, Button, Connector, Content, Media, Outgoing, Quoted, Row, Section, Sent,
     cloud::{Number, Session},
 };
 use serde_json::json;
@@ -41,6 +41,35 @@ async fn every_kind_of_content_arrives() {
     assert_eq!(shown[2]["type"], "image");
     assert_eq!((&shown[3]["text"], &shown[3]["media"]["type"]), (&json!("أهلاً سارة، الإجمالي ١٧"), &json!("document")));
     assert_eq!(shown[3]["biz_opaque_callback_data"], "msg_3");
+}
+
+#[tokio::test]
+async fn places_cards_choices_and_answers_arrive() {
+    let mut whatsapp = WhatsApp::start().await;
+    whatsapp.open_window().await;
+    let sound = Media { url: "https://x/a.ogg".into(), filename: None };
+    let buttons = vec![Button { id: "yes".into(), title: "Yes".into() }];
+    let sections = vec![Section { title: None, rows: vec![Row { id: "1".into(), title: "Wash".into(), description: None }] }];
+    let contents = [
+        ("location", Content::Location { latitude: 30.05, longitude: 31.23, name: Some("Shop".into()), address: None }),
+        ("contacts", Content::ContactCard { name: "Mona".into(), phones: vec!["+201000000007".into()] }),
+        ("audio", Content::Audio { media: sound.clone(), voice: true }),
+        ("video", Content::Video { media: sound, caption: None }),
+        ("interactive", Content::Buttons { body: "Sure?".into(), header: None, footer: None, buttons }),
+        ("interactive", Content::List { body: "What?".into(), header: None, footer: None, button: "Choose".into(), sections }),
+    ];
+    let mut first = None;
+    for (index, (kind, content)) in contents.into_iter().enumerate() {
+        let reply_to = first.clone().map(|provider_id| Quoted { provider_id, from_me: true, text: String::new() });
+        let out = Outgoing { content, reply_to, ..text(&format!("msg_{index}"), "") };
+        let Sent::Acknowledged { provider_id } = whatsapp.send(&out).await.unwrap();
+        let shown = whatsapp.shown().await;
+        assert_eq!((&shown[index]["type"], &shown[index]["reply_to"]), (&json!(kind), &json!(first)));
+        first.get_or_insert(provider_id);
+    }
+    let reaction = Content::Reaction { provider_id: first.unwrap(), from_me: true, emoji: "👍".into() };
+    whatsapp.send(&Outgoing { content: reaction, ..text("msg_9", "") }).await.unwrap();
+    assert_eq!(whatsapp.shown().await[0]["reaction"], "👍");
 }
 
 #[tokio::test]

@@ -34,7 +34,8 @@ impl Pump {
         if self.slots.due_looked.is_none_or(|looked| now.saturating_sub(looked) >= DUE) {
             let sweep = TimeDelta::from_std(self.board.rules.sweep).unwrap_or(TimeDelta::MAX);
             let due = self.parts.store.due_devices(self.parts.clock.now() - sweep, MOST_DUE).await?;
-            self.board.set_due(&due, now);
+            let orphans = self.parts.store.orphans(self.parts.patience.web, MOST_DUE).await?;
+            self.board.set_due(&due, &orphans, now);
             self.slots.due_looked = Some(now);
             self.slots.errands_stale = true;
         }

@@ -36,6 +36,8 @@ pub(super) struct Berth {
     errands: u64,
     /// Whether it should be connected although nothing may wait: it is pinned, or due for a visit.
     due: bool,
+    /// Whether its owner died: what that one had under way waits for the next.
+    orphaned: bool,
 }
 
 #[derive(Default)]
@@ -54,7 +56,7 @@ pub(super) enum Phase {
 impl Berth {
     /// Whether the session is of interest although no messages wait.
     pub(super) fn is_wanted(&self) -> bool {
-        self.has_slot() || self.errands > 0 || self.due
+        self.has_slot() || self.errands > 0 || self.due || self.orphaned
     }
 
     pub(super) fn has_slot(&self) -> bool {
@@ -64,8 +66,12 @@ impl Berth {
 
 impl Board {
     /// Linked devices that should be connected although nothing may wait for them.
-    pub(super) fn set_due(&mut self, due: &[(SessionId, TenantId)], now: Duration) {
-        self.entries.values_mut().for_each(|entry| entry.berth.due = false);
+    pub(super) fn set_due(&mut self, due: &[(SessionId, TenantId)], orphans: &[(SessionId, TenantId)], now: Duration) {
+        self.entries.values_mut().for_each(|entry| (entry.berth.due, entry.berth.orphaned) = (false, false));
+        for (session, tenant) in orphans {
+            let entry = self.entries.entry(*session).or_insert_with(|| entry(*tenant, DateTime::default(), now));
+            (entry.berth.orphaned, entry.active) = (true, now);
+        }
         for (session, tenant) in due {
             let entry = self.entries.entry(*session).or_insert_with(|| entry(*tenant, DateTime::default(), now));
             (entry.berth.due, entry.active) = (true, now);
@@ -95,7 +101,8 @@ impl Board {
                 Ownership::Foreign(until) if until > now => false,
                 Ownership::Unknown | Ownership::Foreign(_) => late() || is_preferred(*session, replica, alive),
             };
-            let wants = entry.left > 0 || entry.berth.errands > 0 || entry.berth.due;
+            let extra = entry.berth.errands + u64::from(entry.berth.orphaned);
+            let wants = entry.left > 0 || extra > 0 || entry.berth.due;
             if !has_slot && !(wants && may_take) {
                 return None;
             }
@@ -111,8 +118,8 @@ impl Board {
             let pause = entry.pace.wait(now);
             let visited = entry.berth.visited.max(device.visited);
             Some(Candidate {
-                immediate: entry.immediate + entry.berth.errands,
-                waiting: entry.waiting + entry.berth.errands,
+                immediate: entry.immediate + extra,
+                waiting: entry.waiting + extra,
                 oldest: if entry.waiting > 0 { entry.oldest } else { wall },
                 peak: peaks.get(&entry.tenant).is_some_and(|(peak, _)| *peak),
                 last_used: sender.last_used.max(entry.berth.since),
@@ -146,7 +153,7 @@ impl Board {
         if entry.berth.has_slot() {
             return None;
         }
-        (entry.berth.phase, entry.berth.since) = (Phase::Warming(epoch), Some(wall));
+        (entry.berth.phase, entry.berth.since, entry.berth.orphaned) = (Phase::Warming(epoch), Some(wall), false);
         Some(Call { session, tenant: entry.tenant, epoch, device_name: name.clone(), presence: *presence })
     }
 

@@ -1,6 +1,6 @@
 //! What sending through a session needs.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, time::Duration};
 
 use barid_db::Tx;
 use barid_domain::{Secret, SessionId, TenantId};
@@ -108,6 +108,25 @@ impl Store {
             .await
         };
         let rows = self.db.engine.transaction("due devices", read).await?;
+        let pair = |row: &sea_orm::QueryResult| {
+            Ok((SessionId::from_uuid(row.try_get_by_index(0)?), TenantId::from_uuid(row.try_get_by_index(1)?)))
+        };
+        rows.iter().map(pair).collect()
+    }
+
+    /// Linked devices whose owner died or left: something of theirs may be under way that only the next owner can settle.
+    pub(crate) async fn orphans(&self, patience: Duration, limit: u32) -> Result<Vec<(SessionId, TenantId)>, Error> {
+        let read = move |tx: Tx| async move {
+            tx.rows(
+                "SELECT o.session_id, o.tenant_id FROM session_pool.owners o JOIN session_pool.sessions s ON s.id = o.session_id
+                 WHERE o.replica_id <> $1 AND s.connector = 2 AND s.deleted_at IS NULL AND s.linked_at IS NOT NULL AND s.state BETWEEN 2 AND 5
+                   AND o.replica_id NOT IN (SELECT r.id FROM session_pool.replicas r WHERE r.heartbeat_at > now() - $2 * interval '1 second')
+                 LIMIT $3",
+                [Uuid::nil().into(), patience.as_secs_f64().into(), i64::from(limit).into()],
+            )
+            .await
+        };
+        let rows = self.db.engine.transaction("orphans", read).await?;
         let pair = |row: &sea_orm::QueryResult| {
             Ok((SessionId::from_uuid(row.try_get_by_index(0)?), TenantId::from_uuid(row.try_get_by_index(1)?)))
         };

@@ -69,7 +69,7 @@ impl Desk {
             }
         }
         match self.last.state() {
-            PairingState::Paired | PairingState::Failed => say(&format!("{} is linked.", self.pair.id)),
+            PairingState::Paired => say(&format!("{} is linked.", self.pair.id)),
             _ => bail!(view::failure(&self.last)),
         }
     }

@@ -284,9 +284,9 @@ macro_rules! pointer {
         MediaPointer {
             kind: MediaKind::$kind,
             direct_path: $media.direct_path.clone().unwrap_or_default(),
-            media_key: $media.media_key.clone().unwrap_or_default().into(),
-            file_sha256: $media.file_sha256.clone().unwrap_or_default().into(),
-            file_enc_sha256: $media.file_enc_sha256.clone().unwrap_or_default().into(),
+            media_key: $media.media_key.clone().unwrap_or_default(),
+            file_sha256: $media.file_sha256.clone().unwrap_or_default(),
+            file_enc_sha256: $media.file_enc_sha256.clone().unwrap_or_default(),
             length: $media.file_length.unwrap_or_default(),
             mime: $media.mimetype.clone().unwrap_or_default(),
             filename: $filename,

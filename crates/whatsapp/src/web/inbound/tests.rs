@@ -135,7 +135,7 @@ fn what_is_unknown_is_named_and_what_nobody_wrote_is_left_out() {
 fn an_inbound_message_survives_json() {
     let sticker = of!(sticker_message: StickerMessage {
         direct_path: Some("/v/1".into()),
-        media_key: Some(vec![1; 32].into()),
+        media_key: Some(vec![1; 32]),
         file_length: Some(9),
         mimetype: Some("image/webp".into()),
     });

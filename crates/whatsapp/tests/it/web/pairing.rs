@@ -77,12 +77,8 @@ async fn a_typed_code_links() {
     let world = World::start().await;
     let method = Method::Code { phone: format!("+{BUSINESS}") };
     let pairing = world.web.pair(world.cells.clone(), world.sink.clone(), method, Options::default());
-    let code = loop {
-        match within(pairing.next()).await.unwrap() {
-            Step::PairingCode { code, .. } => break code,
-            step => panic!("only the code is shown, and not {step:?}"),
-        }
-    };
+    let first = within(pairing.next()).await.unwrap();
+    let Step::PairingCode { code, .. } = first else { panic!("only the code is shown, and not {first:?}") };
     world.ok("POST", &format!("/sim/web/accounts/{BUSINESS}/code"), json!({"code": code})).await;
     assert!(matches!(last(&pairing).await, Step::Paired { .. }));
     world.connect().await.close().await;
