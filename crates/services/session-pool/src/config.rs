@@ -171,4 +171,3 @@ impl Validate for Config {
         problems
     }
 }
-

@@ -3,7 +3,10 @@
 //! At any moment one replica owns a session, proven by an epoch that the ledger knows before the first message goes. `ownership` says when a
 //! replica may send, [`choice`] which sessions come first, and the pump does it.
 
-#![cfg_attr(not(feature = "web"), allow(dead_code, unused_imports, reason = "much of it serves connections, which only a build with `web` has"))]
+#![cfg_attr(
+    not(feature = "web"),
+    allow(dead_code, unused_imports, reason = "much of it serves connections, which only a build with `web` has")
+)]
 
 mod api;
 pub mod balance;
@@ -12,6 +15,7 @@ pub mod choice;
 mod clients;
 mod config;
 mod error;
+mod figures;
 mod jobs;
 mod link;
 pub mod logins;
@@ -38,13 +42,14 @@ use barid_domain::Clock;
 use barid_proto::{
     Guard,
     session_pool::v1::{
-        pairing_service_server::PairingServiceServer, pool_service_server::PoolServiceServer,
+        Replica, pairing_service_server::PairingServiceServer, pool_service_server::PoolServiceServer,
         pool_status_service_server::PoolStatusServiceServer, session_service_server::SessionServiceServer,
     },
 };
 use barid_runtime::{Health, Jobs};
 use barid_vault::{MasterKey, Vault};
 use barid_whatsapp::cloud::{Client, Settings};
+use prost::Message;
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -107,6 +112,8 @@ impl App {
         tracing::info!(%replica, "a replica begins");
         let (alive, known) = watch::channel(Vec::new());
         let (status, told_status) = watch::channel(Vec::new());
+        let figures = told_status.clone();
+        health.metrics(move || figures::prometheus(&Replica::decode(figures.borrow().as_slice()).unwrap_or_default()));
         let heart = replica::Heart {
             store: store.clone(),
             replica,
@@ -140,7 +147,7 @@ impl App {
             clock: clock.clone(),
             lease,
             alive: known,
-            cloud: cloud.clone(),
+            cloud,
             dialer,
             news,
             status,
@@ -157,7 +164,7 @@ impl App {
         jobs::start(&jobs, &store, ledger, clock.clone(), arrived.clone(), patience.cloud);
 
         let ttl = config.pool.heartbeat_ttl;
-        let state = api::State { store, directory, arrived, signals, pairer, blobs, clock, cloud, media_limit: config.web.media_limit, ttl };
+        let state = api::State { store, directory, arrived, signals, pairer, blobs, clock, media_limit: config.web.media_limit, ttl };
         let server = Server::new(bus.clone(), Arc::new(Guard::new()))
             .add(SessionServiceServer::new(state.clone()))
             .add(PairingServiceServer::new(state.clone()))

@@ -96,6 +96,14 @@ fn sentence(reason: &str) -> &'static str {
             "WhatsApp limits this number because customers blocked or reported it; sending goes on later by itself. Send less, and only what \
              customers expect."
         }
+        "reach_out_locked" => {
+            "WhatsApp does not let this number write first to people for now; sending goes on later by itself. Write to customers who wrote first, \
+             or who expect it."
+        }
+        "new_chats_capped" => {
+            "This number wrote to as many new people as WhatsApp lets it for now; sending goes on later by itself. Write to fewer new customers a day."
+        }
+        "not_authorized" => "WhatsApp does not accept messages from this device; log the session out and link it again.",
         "policy_violation" => {
             "WhatsApp restricts this account for a violation of its policies; see the account's quality in Meta's Business Manager."
         }

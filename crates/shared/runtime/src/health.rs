@@ -1,4 +1,4 @@
-//! `/livez` and `/readyz`.
+//! `/livez`, `/readyz` and `/metrics`.
 
 use std::{
     net::SocketAddr,
@@ -18,10 +18,11 @@ use tokio_util::sync::CancellationToken;
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
-    /// Address of `/livez` and `/readyz`; port 0 takes any free one.
+    /// Address of `/livez`, `/readyz` and `/metrics`; port 0 takes any free one.
     pub listen: SocketAddr,
 }
 
+type Metrics = Arc<dyn Fn() -> String + Send + Sync>;
 type Check = Arc<dyn Fn() -> BoxFuture<'static, bool> + Send + Sync>;
 
 /// What a service says of itself. Clone it freely.
@@ -29,6 +30,7 @@ type Check = Arc<dyn Fn() -> BoxFuture<'static, bool> + Send + Sync>;
 pub struct Health {
     serving: Arc<AtomicBool>,
     checks: Arc<RwLock<Vec<(&'static str, Check)>>>,
+    metrics: Arc<RwLock<Vec<Metrics>>>,
 }
 
 impl Health {
@@ -55,6 +57,11 @@ impl Health {
         self.checks.write().unwrap_or_else(std::sync::PoisonError::into_inner).push((name, check));
     }
 
+    /// Adds figures to `/metrics`: lines in Prometheus' text format.
+    pub fn metrics(&self, figures: impl Fn() -> String + Send + Sync + 'static) {
+        self.metrics.write().unwrap_or_else(std::sync::PoisonError::into_inner).push(Arc::new(figures));
+    }
+
     /// What does not work; empty when ready.
     pub async fn failing(&self) -> Vec<&'static str> {
         let checks = self.checks.read().unwrap_or_else(std::sync::PoisonError::into_inner).clone();
@@ -69,9 +76,19 @@ impl Health {
 
     /// Answers probes until `shutdown`.
     pub async fn serve(self, listener: TcpListener, shutdown: CancellationToken) -> std::io::Result<()> {
-        let routes = Router::new().route("/livez", get(|| async { "ok\n" })).route("/readyz", get(ready)).with_state(self);
+        let routes = Router::new()
+            .route("/livez", get(|| async { "ok\n" }))
+            .route("/readyz", get(ready))
+            .route("/metrics", get(metrics))
+            .with_state(self);
         axum::serve(listener, routes).with_graceful_shutdown(shutdown.cancelled_owned()).await
     }
+}
+
+async fn metrics(State(health): State<Health>) -> ([(axum::http::header::HeaderName, &'static str); 1], String) {
+    let figures = health.metrics.read().unwrap_or_else(std::sync::PoisonError::into_inner).clone();
+    let text = figures.iter().map(|figures| figures()).collect();
+    ([(axum::http::header::CONTENT_TYPE, "text/plain; version=0.0.4")], text)
 }
 
 async fn ready(State(health): State<Health>) -> (StatusCode, String) {

@@ -49,10 +49,33 @@ pub enum Error {
     Twice(#[from] tracing_subscriber::util::TryInitError),
 }
 
+/// Targets of the WhatsApp Web library, some of whose messages below errors show stanzas with numbers in them.
+const INDISCREET: [&str; 10] = [
+    "whatsapp_rust",
+    "whatsapp_rust_tokio_transport",
+    "wacore",
+    "wacore_binary",
+    "wacore_libsignal",
+    "wacore_noise",
+    "wacore_appstate",
+    "Client",
+    "Bot",
+    "Router",
+];
+
+/// What is asked for, and of the indiscreet nothing but errors, whatever was asked for.
+fn filter(log: &str) -> Result<EnvFilter, Error> {
+    let mut filter = EnvFilter::try_new(log)?;
+    for target in INDISCREET {
+        filter = filter.add_directive(format!("{target}=error").parse()?);
+    }
+    Ok(filter)
+}
+
 /// Sets up logs and traces for the process.
 pub fn init(service: &str, config: &Config) -> Result<Guard, Error> {
     opentelemetry::global::set_text_map_propagator(TraceContextPropagator::new());
-    let filter = EnvFilter::try_new(&config.log)?;
+    let filter = filter(&config.log)?;
     let logs = match config.format {
         Format::Text => tracing_subscriber::fmt::layer().with_writer(std::io::stderr).boxed(),
         Format::Json => tracing_subscriber::fmt::layer().json().flatten_event(true).with_writer(std::io::stderr).boxed(),

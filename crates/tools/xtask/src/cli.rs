@@ -1,4 +1,4 @@
-use crate::{demo, docs, edges, proto, test, up, workspace};
+use crate::{bench, demo, docs, edges, proto, test, up, workspace};
 use anyhow::Result;
 use barid_testkit::install;
 use clap::{Parser, Subcommand};
@@ -26,6 +26,8 @@ enum Command {
     Test(test::Options),
     /// Send real messages through a running Barid and look at the phones
     Demo(demo::Options),
+    /// Measure a release build: linked devices and their rotation
+    Bench(bench::Options),
     /// Regenerate the Rust code of proto/ (no protoc needed)
     Proto {
         /// Change nothing; fail when the generated code is not that of proto/
@@ -48,6 +50,7 @@ pub async fn run() -> Result<ExitCode> {
         Command::Down => up::down(&root).await?,
         Command::Test(options) => return test::run(&root, options).await,
         Command::Demo(options) => return demo::run(&root, options).await,
+        Command::Bench(options) => return bench::run(&root, options).await,
         Command::Proto { check } => proto::run(check)?,
         Command::Edges => edges::run(&root)?,
         Command::Docs => docs::run(&root)?,

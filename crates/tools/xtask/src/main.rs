@@ -1,5 +1,6 @@
 //! Barid's chores: `cargo xtask --help`.
 
+mod bench;
 mod cli;
 mod demo;
 mod docs;

@@ -29,10 +29,7 @@ impl State {
         if web.link_time.is_none() {
             return Ok(session);
         }
-        let sends = matches!(
-            session.state(),
-            SessionState::Cold | SessionState::Warming | SessionState::Warm | SessionState::Draining
-        );
+        let sends = matches!(session.state(), SessionState::Cold | SessionState::Warming | SessionState::Warm | SessionState::Draining);
         let told = if sends { self.ask(tenant, id, ErrandKind::Logout, b"").await? } else { None };
         let reason = if matches!(told, Some(Errands::Done(_))) { "The device was logged out." } else { UNHEARD };
         self.store.unlinked(tenant, id, reason).await?;
@@ -84,7 +81,8 @@ impl State {
         let Err(left) = self.store.charge_checks(tenant, session, now.date_naive(), count).await? else { return Ok(()) };
         let midnight = now.date_naive().succ_opt().and_then(|day| day.and_hms_opt(0, 0, 0));
         let wait = midnight.map(|midnight| midnight - now.naive_local()).and_then(|wait| wait.to_std().ok()).unwrap_or_default();
-        let message = format!("this session may ask for {left} more numbers today; ask for fewer, or tomorrow, or raise web.numberChecksPerDay");
+        let message =
+            format!("this session may ask for {left} more numbers today; ask for fewer, or tomorrow, or raise web.numberChecksPerDay");
         Err(fault_after(Code::ResourceExhausted, "NUMBER_CHECKS_EXHAUSTED", message, wait))
     }
 

@@ -52,7 +52,9 @@ impl State {
                 Err(_) => Err(Status::internal("an errand for a file brought something else")),
             },
             Some(Errands::Failed(code)) => Err(refusal(&code)),
-            Some(Errands::Open) | None => Err(fault(Code::Unavailable, "NOT_CONNECTED", "the session is not connected yet; ask again in a moment")),
+            Some(Errands::Open) | None => {
+                Err(fault(Code::Unavailable, "NOT_CONNECTED", "the session is not connected yet; ask again in a moment"))
+            }
         }
     }
 
@@ -75,9 +77,11 @@ impl State {
 
 fn refusal(code: &str) -> Status {
     match code {
-        "not_connected" => {
-            fault(Code::FailedPrecondition, "NOT_CONNECTED", "the session is not linked or not active, so WhatsApp cannot be asked for the file")
-        }
+        "not_connected" => fault(
+            Code::FailedPrecondition,
+            "NOT_CONNECTED",
+            "the session is not linked or not active, so WhatsApp cannot be asked for the file",
+        ),
         "too_large" => fault(Code::FailedPrecondition, "FILE_TOO_LARGE", "the file is larger than this installation brings"),
         "gone" => fault(Code::NotFound, "FILE_GONE", "WhatsApp does not keep the file any more; ask the customer to send it again"),
         _ => fault(Code::Unavailable, "FILE_UNAVAILABLE", "WhatsApp did not hand the file over; try again later"),

@@ -4,13 +4,12 @@ mod devices;
 mod media;
 mod pairing;
 mod pool;
-mod status;
 mod sessions;
+mod status;
 
 use std::{sync::Arc, time::Duration};
 
 use barid_domain::Clock;
-use barid_whatsapp::cloud::Client;
 use tokio::sync::Notify;
 
 use crate::{clients::Directory, link::Pairer, signals::Signals, store::Store};
@@ -27,7 +26,6 @@ pub(crate) struct State {
     /// What customers sent.
     pub blobs: barid_blob::Store,
     pub clock: Arc<dyn Clock>,
-    pub cloud: Client,
     /// Largest file that is brought, in bytes.
     pub media_limit: u64,
     /// How long a replica counts as alive.

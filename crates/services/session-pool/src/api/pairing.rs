@@ -7,8 +7,8 @@ use barid_domain::{SessionId, TenantId};
 use barid_proto::{
     HttpBody, Violations, fault, ids,
     session_pool::v1::{
-        AnswerPasskeyRequest, CancelPairingRequest, GetPairingPictureRequest, GetPairingRequest, Pairing, PairingState, StartPairingRequest,
-        pairing_service_server::PairingService,
+        AnswerPasskeyRequest, CancelPairingRequest, GetPairingPictureRequest, GetPairingRequest, Pairing, PairingState,
+        StartPairingRequest, pairing_service_server::PairingService,
     },
 };
 use futures::stream::BoxStream;
@@ -68,7 +68,8 @@ impl PairingService for State {
         };
         let pairing = self.store.pairing(tenant, session).await?;
         if pairing.qr.is_empty() {
-            let message = "there is no code to scan at the moment; start a pairing, with POST /v1/sessions/{id}/pairing, or see how it stands";
+            let message =
+                "there is no code to scan at the moment; start a pairing, with POST /v1/sessions/{id}/pairing, or see how it stands";
             return Err(fault(Code::FailedPrecondition, "NOTHING_TO_SCAN", message));
         }
         let data = picture::png(&pairing.qr, size).map_err(|error| Status::internal(error.to_string()))?;
@@ -80,7 +81,11 @@ impl PairingService for State {
         let request = request.into_inner();
         let session: SessionId = ids::resource(&request.id)?;
         if serde_json::from_str::<serde_json::Value>(&request.assertion).is_err() {
-            return Err(Violations::one("assertion", "malformed", "is no JSON; give the AuthenticationResponseJSON that the passkey answered"));
+            return Err(Violations::one(
+                "assertion",
+                "malformed",
+                "is no JSON; give the AuthenticationResponseJSON that the passkey answered",
+            ));
         }
         let before = self.store.pairing(tenant, session).await?.revision;
         self.store.answer_passkey(tenant, session, request.assertion).await?;

@@ -4,7 +4,8 @@ use barid_domain::{SessionId, TenantId};
 use barid_proto::{
     Violations, fault, ids,
     session_pool::v1::{
-        ChooseSessionRequest, ChooseSessionResponse, FetchMediaRequest, FetchMediaResponse, IngestWebhookRequest, IngestWebhookResponse, pool_service_server::PoolService,
+        ChooseSessionRequest, ChooseSessionResponse, FetchMediaRequest, FetchMediaResponse, IngestWebhookRequest, IngestWebhookResponse,
+        pool_service_server::PoolService,
     },
     status::not_found,
 };

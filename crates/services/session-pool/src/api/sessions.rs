@@ -5,8 +5,9 @@ use barid_domain::SessionId;
 use barid_proto::{
     Violations, ids,
     session_pool::v1::{
-        ActivateSessionRequest, CheckNumbersRequest, CheckNumbersResponse, CreateSessionRequest, DeactivateSessionRequest, DeleteSessionRequest, GetSessionRequest,
-        ListSessionsRequest, ListSessionsResponse, LogoutSessionRequest, Session, UpdateSessionRequest, session_service_server::SessionService,
+        ActivateSessionRequest, CheckNumbersRequest, CheckNumbersResponse, CreateSessionRequest, DeactivateSessionRequest,
+        DeleteSessionRequest, GetSessionRequest, ListSessionsRequest, ListSessionsResponse, LogoutSessionRequest, Session,
+        UpdateSessionRequest, session_service_server::SessionService,
     },
 };
 use tonic::{Request, Response, Status};

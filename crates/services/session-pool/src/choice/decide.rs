@@ -41,8 +41,8 @@ enum Tier {
 }
 
 /// Decides who gets the slots and who leaves them, when at most `logins` may begin. Never more than `slots` are taken, and nobody is told
-/// to leave before `min_warm`, unless it is barred for good. Who only lingers leaves with everything acknowledged; who is at work has
-/// something unacknowledged most of the time, and so is told to leave and then finishes. The order of the candidates does not matter.
+/// to leave before `min_warm`, unless it is barred for good. Who is told to leave finishes: who is at work has something
+/// unacknowledged at any moment, and would else never leave. The order of the candidates does not matter.
 ///
 /// Nobody waits for ever: with every write acknowledged within `a`, every session gone `d` after it was told to, a decision every `t`, and
 /// logins not the bottleneck, a session for which messages wait has a slot within `3 max_wait + n (max_hold + a + d + 2 t)`, where `n` is

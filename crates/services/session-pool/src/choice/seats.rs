@@ -13,6 +13,8 @@ pub(super) struct Seat<'a> {
     pub reason: Reason,
     /// Told to leave now, for `reason`.
     pub leaves: bool,
+    /// Counted as such below.
+    ordinary: bool,
 }
 
 impl Seat<'_> {
@@ -106,24 +108,27 @@ impl<'a> Seats<'a> {
             }
             _ => Reason::Lingering { until: quiet + TimeDelta::from_std(settings.linger).unwrap_or_default() },
         };
-        let seat = Seat { candidate, rank, reason, leaves };
+        let mut seat = Seat { candidate, rank, reason, leaves, ordinary: false };
         if candidate.draining || leaves {
             self.freeing += 1;
             self.seats.push(seat);
             return;
         }
-        // At work something is unacknowledged most of the time; with the work done it is a moment's matter.
-        let fixed = held < settings.min_warm || (candidate.unacknowledged && !works);
+        // Who waits for an acknowledgement is at work still. Else one that sends a message a second would never be seen to be at work, and never be
+        // asked to leave.
+        let busy = works || candidate.unacknowledged;
+        let new = held < settings.min_warm;
         let immediate = seat.is_immediate();
-        let lingers = !fixed && !pinned && !works;
-        let for_immediate = immediate || (fixed && !works && !pinned && candidate.urgent);
+        let lingers = !new && !pinned && !busy;
+        let for_immediate = immediate || (!works && !lingers && !pinned && candidate.urgent);
         self.immediate += usize::from(for_immediate);
         self.pins += usize::from(pinned);
         self.visits += usize::from(is_visit && !pinned);
-        self.ordinary += usize::from(!for_immediate && !lingers);
+        seat.ordinary = !for_immediate && !lingers;
+        self.ordinary += usize::from(seat.ordinary);
         let list = match () {
-            () if fixed || pinned => None,
-            () if !works => Some(&mut self.lingering),
+            () if new || pinned => None,
+            () if !busy => Some(&mut self.lingering),
             () if held >= settings.max_hold && immediate => Some(&mut self.spent_immediate),
             () if held >= settings.max_hold => Some(&mut self.spent),
             () if held >= settings.min_turn => Some(&mut self.working),
@@ -167,9 +172,8 @@ impl<'a> Seats<'a> {
 
     fn leave(&mut self, index: usize, reason: Reason) -> bool {
         let seat = &mut self.seats[index];
-        let counts = !seat.rank.nothing_waits && !seat.is_immediate();
         (seat.leaves, seat.reason) = (true, reason);
-        self.ordinary -= usize::from(counts);
+        self.ordinary -= usize::from(seat.ordinary);
         self.freeing += 1;
         true
     }

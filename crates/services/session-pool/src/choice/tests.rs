@@ -175,7 +175,10 @@ fn a_session_lingers_and_then_leaves_though_nobody_needs_its_slot() {
     assert_eq!(moves(&[Candidate { last_used: Some(ago(599)), ..warm(1, 5000) }], &settings), nothing());
     assert_eq!(moves(&[Candidate { last_used: Some(ago(600)), ..warm(1, 5000) }], &settings).1, [id(1)]);
     let unacknowledged = Candidate { last_used: Some(ago(600)), unacknowledged: true, ..warm(1, 5000) };
-    assert_eq!(moves(&[unacknowledged, waiting(cold(2), 1, 1)], &slots(1)), nothing());
+    assert_eq!(moves(&[unacknowledged], &settings), nothing());
+    let other = waiting(cold(2), 1, 1);
+    assert_eq!(moves(&[Candidate { unacknowledged: true, ..warm(1, 14) }, other], &slots(1)), nothing(), "it is at work still");
+    assert_eq!(moves(&[Candidate { unacknowledged: true, ..warm(1, 15) }, other], &slots(1)).1, [id(1)], "always something under way");
 }
 
 #[test]
@@ -330,8 +333,8 @@ proptest! {
             let useless = matches!(candidate.barred, Some(Bar::Stopped | Bar::LoggedOut));
             prop_assert!(candidate.slot_since.is_some() && !candidate.draining);
             prop_assert!(useless || !is_new(&candidate), "min_warm");
-            prop_assert!(useless || !works(&candidate) || !is_busy(&candidate), "min_turn");
-            prop_assert!(useless || works(&candidate) || !candidate.unacknowledged, "a write unacknowledged");
+            let at_work = works(&candidate) || candidate.unacknowledged;
+            prop_assert!(useless || !at_work || !is_busy(&candidate), "min_turn");
         }
         let leaves = |candidate: &Candidate| drained.contains(&candidate.session) || candidate.draining;
         let stays: Vec<&Candidate> = held.iter().copied().filter(|candidate| !leaves(candidate)).collect();
@@ -351,7 +354,7 @@ proptest! {
             if is_immediate(&known[&why.session]) {
                 let may_leave = |candidate: &&&Candidate| {
                     let pinned = candidate.pinned && candidate.barred.is_none();
-                    let free = if works(candidate) { !is_busy(candidate) } else { !is_new(candidate) && !candidate.unacknowledged };
+                    let free = if works(candidate) || candidate.unacknowledged { !is_busy(candidate) } else { !is_new(candidate) };
                     !pinned && !is_immediate(candidate) && free
                 };
                 prop_assert_eq!(stays.iter().filter(may_leave).count(), 0, "in the way of immediate work");

@@ -213,3 +213,11 @@ fn what_fits_is_sent() {
     assert!((420..=450).contains(&story.sent), "{}", story.sent);
     assert!(story.left <= 15, "{}", story.left);
 }
+
+/// A message a second: nothing waits whenever one looks, and always something is unacknowledged.
+#[test]
+fn a_trickle_lets_others_in() {
+    let trickle = Habit { immediate: false, peak: false, pinned: false, count: 1, every: 1, from: 0 };
+    let story = play(&[trickle, trickle], Nature { ack: 1, leave: 0, speed: 2 }, &Settings { slots: 1, ..Settings::default() }, 1000);
+    assert!(story.longest <= 3 * 20 + 2 * (120 + 3), "{}", story.longest);
+}

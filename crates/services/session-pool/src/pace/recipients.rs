@@ -82,6 +82,15 @@ mod tests {
     }
 
     #[test]
+    fn written_to_again_too_soon_it_waits_from_then() {
+        let mut recipients = Recipients::new(SPACING, 10);
+        let later = Duration::from_secs(3);
+        recipients.sent('a', Duration::ZERO);
+        recipients.sent('a', later);
+        assert_eq!(recipients.ask('a', SPACING), Answer::NotBefore { at: later + SPACING, because: Limit::Recipient });
+    }
+
+    #[test]
     fn no_spacing_is_no_limit() {
         let mut recipients = Recipients::new(Duration::ZERO, 1);
         recipients.sent(1, Duration::ZERO);

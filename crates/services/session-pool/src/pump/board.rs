@@ -14,6 +14,10 @@ use uuid::Uuid;
 #[cfg(test)]
 mod tests;
 
+use super::{
+    courier::Line,
+    slots::{Berth, Phase},
+};
 use crate::{
     breaker::Breaker,
     choice::{self, Candidate},
@@ -21,10 +25,6 @@ use crate::{
     pace::Pace,
     share::Wish,
     store::{Sender, Standing, Way},
-};
-use super::{
-    courier::Line,
-    slots::{Berth, Phase},
 };
 
 /// A row is read again after so long, in case nobody told that it changed.
@@ -385,9 +385,8 @@ impl Board {
 
     /// Forgets sessions without anything to do.
     pub(super) fn prune(&mut self, now: Duration) {
-        self.entries.retain(|_, entry| {
-            entry.in_flight > 0 || entry.left > 0 || entry.berth.is_wanted() || now.saturating_sub(entry.active) < IDLE
-        });
+        self.entries
+            .retain(|_, entry| entry.in_flight > 0 || entry.left > 0 || entry.berth.is_wanted() || now.saturating_sub(entry.active) < IDLE);
     }
 }
 

@@ -198,7 +198,12 @@ impl Pump {
             }
             self.hang_up();
         }
-        if let Err(error) = async { self.conclude().await?; self.settle().await }.await {
+        if let Err(error) = async {
+            self.conclude().await?;
+            self.settle().await
+        }
+        .await
+        {
             tracing::warn!(%error, "the states of some sessions are not written");
         }
     }

@@ -149,8 +149,7 @@ impl Store {
         let commit = move |tx: Tx| async move {
             let unique: HashSet<Owner> = owners.iter().copied().collect();
             let standing = standing(&tx, unique).await?;
-            let tenants: HashMap<Uuid, Uuid> =
-                standing.iter().map(|owner| (owner.session.uuid(), owner.tenant.uuid())).collect();
+            let tenants: HashMap<Uuid, Uuid> = standing.iter().map(|owner| (owner.session.uuid(), owner.tenant.uuid())).collect();
             let mut last: BTreeMap<Spot, Option<(i64, Vec<u8>)>> = BTreeMap::new();
             for step in owners.iter().zip(steps).filter(|(owner, _)| standing.contains(owner)).flat_map(|(_, steps)| steps) {
                 match step {

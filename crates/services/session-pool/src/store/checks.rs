@@ -14,7 +14,11 @@ const FRESH: TimeDelta = TimeDelta::days(1);
 
 impl Store {
     /// Answers that are fresh, by number.
-    pub(crate) async fn known_numbers(&self, tenant: TenantId, numbers: &[String]) -> Result<HashMap<String, (bool, DateTime<Utc>)>, Error> {
+    pub(crate) async fn known_numbers(
+        &self,
+        tenant: TenantId,
+        numbers: &[String],
+    ) -> Result<HashMap<String, (bool, DateTime<Utc>)>, Error> {
         let key = self.vault.tenant(tenant.uuid()).await?;
         let blinded: HashMap<Vec<u8>, String> =
             numbers.iter().map(|number| (key.blind_index("phone", number).to_vec(), number.clone())).collect();

@@ -11,8 +11,11 @@ impl Store {
     pub(crate) async fn kept_media(&self, tenant: TenantId, name: &str) -> Result<Option<Digest>, Error> {
         let blinded = self.vault.tenant(tenant.uuid()).await?.blind_index("media pointer", name).to_vec();
         let read = move |tx: Tx| async move {
-            tx.row("SELECT digest FROM session_pool.kept_media WHERE tenant_id = $1 AND pointer = $2", [tenant.uuid().into(), blinded.into()])
-                .await
+            tx.row(
+                "SELECT digest FROM session_pool.kept_media WHERE tenant_id = $1 AND pointer = $2",
+                [tenant.uuid().into(), blinded.into()],
+            )
+            .await
         };
         let Some(row) = self.db.tenant.transaction(tenant, read).await? else { return Ok(None) };
         let digest: Vec<u8> = row.try_get_by_index(0)?;

@@ -59,10 +59,16 @@ impl Store {
             let now = store.clock.now();
             let row = store.web_session(&tx, tenant, session, &key).await?;
             if row.linked {
-                return Err(precondition("ALREADY_LINKED", "the session is linked already; log it out first, with POST /v1/sessions/{id}:logout"));
+                return Err(precondition(
+                    "ALREADY_LINKED",
+                    "the session is linked already; log it out first, with POST /v1/sessions/{id}:logout",
+                ));
             }
             if row.state == SessionState::Inactive {
-                return Err(precondition("INACTIVE", "the session is deactivated; activate it first, with POST /v1/sessions/{id}:activate"));
+                return Err(precondition(
+                    "INACTIVE",
+                    "the session is deactivated; activate it first, with POST /v1/sessions/{id}:activate",
+                ));
             }
             let open = tx
                 .row(
@@ -83,7 +89,8 @@ impl Store {
             starts.retain(|start| *start > hour_ago);
             if let Some(first) = starts.first().filter(|_| starts.len() >= MOST) {
                 let wait = (*first + TimeDelta::hours(1) - now).to_std().unwrap_or_default();
-                let message = format!("this session was paired {MOST} times within an hour; WhatsApp suspects who links so often, so wait a while");
+                let message =
+                    format!("this session was paired {MOST} times within an hour; WhatsApp suspects who links so often, so wait a while");
                 return Err(Error::from(fault_after(Code::ResourceExhausted, "TOO_MANY_PAIRINGS", message, wait)));
             }
             starts.push(now);
@@ -154,12 +161,7 @@ impl Store {
     /// Writes how an open pairing stands now; `false` when it is not open any more.
     pub(crate) async fn set_pairing(&self, tenant: TenantId, session: SessionId, attempt: Uuid, pairing: Pairing) -> Result<bool, Error> {
         let key = self.vault.tenant(tenant.uuid()).await?;
-        let codes = Pairing {
-            qr: pairing.qr,
-            code: pairing.code,
-            passkey_options: pairing.passkey_options,
-            ..Pairing::default()
-        };
+        let codes = Pairing { qr: pairing.qr, code: pairing.code, passkey_options: pairing.passkey_options, ..Pairing::default() };
         let sealed = key.seal(codes_place(tenant, attempt), &codes.encode_to_vec());
         let expires = pairing.code_expire_time.as_ref().and_then(barid_proto::time);
         let (state, reason, text, done, now) = (pairing.state, pairing.reason, pairing.reason_text, pairing.done, self.clock.now());

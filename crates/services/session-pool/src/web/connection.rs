@@ -77,12 +77,9 @@ pub(super) async fn tell_of(receipts: &Receipts, session: SessionId, tenant: Ten
                 };
                 receipt.provider_ids.into_iter().map(one).map(Told::Receipt).collect()
             }
-            Event::Alias(alias) => vec![Told::Alias(AliasPair {
-                tenant_id: tenant.to_string(),
-                phone: alias.phone,
-                lid: alias.lid,
-                time: None,
-            })],
+            Event::Alias(alias) => {
+                vec![Told::Alias(AliasPair { tenant_id: tenant.to_string(), phone: alias.phone, lid: alias.lid, time: None })]
+            }
             Event::Undecryptable { provider_id, .. } => {
                 tracing::info!(%session, message = provider_id, "a message could not be opened; its sender is asked again");
                 vec![]

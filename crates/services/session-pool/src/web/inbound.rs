@@ -59,9 +59,11 @@ fn content(kind: InboundKind) -> Kind {
         InboundKind::Order { order_id, items, note, .. } => {
             Kind::Order(OrderContent { order_id, title: note.unwrap_or_default(), items, token: String::new() })
         }
-        InboundKind::Product { product_id, title, .. } => {
-            Kind::Order(OrderContent { order_id: product_id.unwrap_or_default(), title: title.unwrap_or_default(), ..OrderContent::default() })
-        }
+        InboundKind::Product { product_id, title, .. } => Kind::Order(OrderContent {
+            order_id: product_id.unwrap_or_default(),
+            title: title.unwrap_or_default(),
+            ..OrderContent::default()
+        }),
         InboundKind::MissedCall => Kind::MissedCall(MissedCallContent { video: false }),
         InboundKind::Unsupported { name } => Kind::Unsupported(UnsupportedContent { kind: name }),
     }

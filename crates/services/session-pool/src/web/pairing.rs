@@ -50,13 +50,7 @@ pub(super) async fn run(devices: Arc<Devices>, tenant: TenantId, session: Sessio
 }
 
 /// `None` when it is linked, or why it is not.
-async fn pair(
-    devices: &Devices,
-    tenant: TenantId,
-    session: SessionId,
-    opened: &Opened,
-    by_code: bool,
-) -> Result<Option<End>, Error> {
+async fn pair(devices: &Devices, tenant: TenantId, session: SessionId, opened: &Opened, by_code: bool) -> Result<Option<End>, Error> {
     let (store, clock) = (&devices.house.store, &devices.house.clock);
     let cells = devices.cells(session, tenant, opened.epoch).await?;
     let method = if by_code { Method::Code { phone: opened.phone.clone() } } else { Method::Qr };

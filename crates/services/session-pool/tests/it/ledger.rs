@@ -8,10 +8,10 @@ use std::{
 use barid_bus::Bus;
 use barid_domain::{MessageId, SessionId, TenantId};
 use barid_proto::queue::v1::{
-        AliasPair,
-    ClaimRequest, ClaimResponse, ClaimedMessage, FenceRequest, FenceResponse, FreeForm, Inbound, ListDemandRequest, ListDemandResponse,
-    Outcome, Receipt, ReportAliasesRequest, ReportAliasesResponse, ReportInboundRequest, ReportInboundResponse, ReportOutcomesRequest, ReportOutcomesResponse, ReportReceiptsRequest,
-    ReportReceiptsResponse, SessionDemand, SessionEpoch, claimed_message::Form, ledger_service_server::LedgerService, outcome,
+    AliasPair, ClaimRequest, ClaimResponse, ClaimedMessage, FenceRequest, FenceResponse, FreeForm, Inbound, ListDemandRequest,
+    ListDemandResponse, Outcome, Receipt, ReportAliasesRequest, ReportAliasesResponse, ReportInboundRequest, ReportInboundResponse,
+    ReportOutcomesRequest, ReportOutcomesResponse, ReportReceiptsRequest, ReportReceiptsResponse, SessionDemand, SessionEpoch,
+    claimed_message::Form, ledger_service_server::LedgerService, outcome,
 };
 use chrono::{DateTime, Utc};
 use tonic::{Request, Response, Status};
@@ -70,18 +70,6 @@ impl Ledger {
     pub async fn accept(&self, messages: Vec<ClaimedMessage>) {
         self.books().waiting.extend(messages.into_iter().map(|message| (message, now())));
         self.bus.notify("demand", Default::default()).await;
-    }
-
-    /// An owner died: what it had under way on linked devices comes again.
-    pub async fn owner_died(&self) {
-        let left: Vec<ClaimedMessage> = {
-            let mut books = self.books();
-            let (again, stays) = books.sending.drain().map(|(_, message)| message).partition(|message| !message.wire_id.is_empty());
-            let stays: Vec<ClaimedMessage> = stays;
-            books.sending = stays.into_iter().map(|message| (message.message_id.clone(), message)).collect();
-            again
-        };
-        self.accept(left).await;
     }
 
     /// The last outcome of a message.

@@ -5,8 +5,8 @@ use barid_domain::{SessionId, TenantId};
 use barid_proto::{
     queue::v1::{ReceiptKind, inbound_content::Kind},
     session_pool::v1::{
-        FetchMediaRequest, GetPairingPictureRequest, GetPairingRequest, Pairing, PairingState, Session, SessionState, StartPairingRequest,
-        WebConnector, pairing_service_client::PairingServiceClient, session::Connector,
+        CancelPairingRequest, CheckNumbersRequest, GetPairingPictureRequest, GetPairingRequest, Pairing, PairingState, Session,
+        SessionState, StartPairingRequest, WebConnector, pairing_service_client::PairingServiceClient, session::Connector,
     },
 };
 use barid_testkit::eventually;
@@ -143,5 +143,113 @@ async fn a_number_is_linked_by_scanning_and_sends_and_receives() -> Result<()> {
     let session = house.get(tenant, &session.to_string()).await?;
     assert_eq!(session.state(), SessionState::Cold, "a replica that leaves says so");
     cold.stop().await;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_owner_that_lost_its_session_writes_nothing_any_more() -> Result<()> {
+    let (house, replica) = House::start().await?;
+    let (tenant, session) = house.linked(PHONE).await?;
+    let first = house.ledger.text(tenant, session, CUSTOMER, "one");
+    let id = first.message_id.clone();
+    house.ledger.accept(vec![first]).await;
+    house.acknowledged(&id).await?;
+    let sql = format!(
+        "SELECT string_agg(md5(value), ',' ORDER BY kind, key) FROM session_pool.web_cells WHERE session_id = '{}'",
+        session.uuid()
+    );
+    let before = house.database.execute(&[&sql]).await?;
+    // Somebody else owned it for a moment: what the replica knows under its epoch is stale, and it has not heard of it.
+    house.database.execute(&["UPDATE session_pool.owners SET epoch = epoch + 1"]).await?;
+    let epochs = house.ledger.books().fenced.len();
+    let second = house.ledger.text(tenant, session, "+201112223335", "two");
+    let id = second.message_id.clone();
+    house.ledger.accept(vec![second]).await;
+    assert_eq!(house.acknowledged(&id).await?, wire_id(&id));
+    let fenced = house.ledger.books().fenced[epochs..].to_vec();
+    assert!(!fenced.is_empty(), "it went on under the epoch that it had lost");
+    let after = house.database.execute(&[&sql]).await?;
+    assert_ne!(before, after, "the new epoch writes");
+    let shown = house.shown_by("+201112223335", PHONE).await?;
+    assert_eq!((shown.len(), shown[0]["received"].as_u64()), (1, Some(1)), "nothing left under the old one");
+    replica.stop().await;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_sessions_take_turns_in_few_slots() -> Result<()> {
+    let mut house = House::build().await?;
+    house.config.pool.slots = 5;
+    let replica = house.replica().await?;
+    let mut sessions = Vec::new();
+    for index in 0..12 {
+        sessions.push(house.linked(&format!("+2010000001{index:02}")).await?);
+    }
+    let messages: Vec<_> = sessions
+        .iter()
+        .flat_map(|(tenant, session)| (0..3).map(move |index| (*tenant, *session, format!("+20111000{index:04}"))))
+        .map(|(tenant, session, to)| house.ledger.text(tenant, session, &to, "طلبك جاهز"))
+        .collect();
+    let ids: Vec<String> = messages.iter().map(|message| message.message_id.clone()).collect();
+    house.ledger.accept(messages).await;
+    for id in &ids {
+        house.acknowledged(id).await?;
+    }
+    let most = house.database.execute(&["SELECT count(*) FROM session_pool.sessions WHERE state IN (3, 4, 5)"]).await?;
+    assert!(most.trim().parse::<usize>()? <= 5, "{most} sessions are connected");
+    house.nothing_unknown().await?;
+    replica.stop().await;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn numbers_are_checked_through_a_linked_session_and_remembered() -> Result<()> {
+    let (house, replica) = House::start().await?;
+    let (tenant, _) = house.linked_with(limited(3)).await?;
+    house.whatsapp.control("PUT", "/sim/phones/201112223334", json!({"on_whatsapp": true})).await?;
+    house.whatsapp.control("PUT", "/sim/phones/201112223335", json!({"on_whatsapp": false})).await?;
+    let check = async |numbers: &[&str]| {
+        let request = CheckNumbersRequest { numbers: numbers.iter().map(ToString::to_string).collect(), ..Default::default() };
+        house.sessions().check_numbers(on_behalf(tenant, request)).await
+    };
+    let both = check(&["+201112223334", "01112223335"]).await?.into_inner().numbers;
+    assert_eq!(both.iter().map(|check| check.registered).collect::<Vec<_>>(), [true, false]);
+    // What is known is not asked again, so it costs nothing of the day's budget.
+    check(&["+201112223334", "+201112223335"]).await?;
+    check(&["+201112223336"]).await?;
+    let spent = check(&["+201112223337"]).await.expect_err("the day's budget is spent");
+    assert_eq!(spent.code(), Code::ResourceExhausted);
+    replica.stop().await;
+    Ok(())
+}
+
+fn limited(checks: u32) -> Session {
+    let web = WebConnector { number_checks_per_day: checks, ..WebConnector::default() };
+    Session { connector: Some(Connector::Web(web)), ..web_session(PHONE) }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pairing_ends_when_it_is_cancelled_or_the_wrong_phone_scans() -> Result<()> {
+    let (house, replica) = House::start().await?;
+    let tenant = house.tenant();
+    let session: SessionId = house.create(tenant, web_session(PHONE)).await?.id.parse()?;
+    let pairing = house.start_pairing(tenant, session, false).await?;
+    assert_eq!(house.start_pairing(tenant, session, false).await?.start_time, pairing.start_time, "one that is open goes on");
+    let mut client = PairingServiceClient::new(house.gateway.channel());
+    let request = CancelPairingRequest { id: session.to_string(), ..Default::default() };
+    let cancelled = client.cancel_pairing(on_behalf(tenant, request)).await?.into_inner();
+    assert_eq!((cancelled.state(), cancelled.reason.as_str(), cancelled.done), (PairingState::Failed, "cancelled", true));
+
+    let pairing = house.start_pairing(tenant, session, false).await?;
+    house.scan("+201009999999", &pairing.qr).await?;
+    eventually(Duration::from_secs(20), || async {
+        let pairing = house.pairing(tenant, session).await?;
+        ensure!(pairing.reason == "wrong_number" && !pairing.reason_text.is_empty(), "{pairing:?}");
+        Ok(())
+    })
+    .await?;
+    let devices = house.whatsapp.control("GET", "/sim/web/accounts/201009999999", json!(null)).await?;
+    assert_eq!(devices["devices"].as_array().map(Vec::len), Some(0), "the device is taken off the wrong phone: {devices}");
+    replica.stop().await;
     Ok(())
 }

@@ -11,8 +11,10 @@ mod scenes;
 mod stage;
 
 use anyhow::Result;
+pub use api::{Api, text};
 use clap::Args;
 pub use environment::Environment;
+pub use phones::Phones;
 use report::Report;
 pub use stage::Stage;
 use std::path::Path;

@@ -64,11 +64,16 @@ impl Phones {
 
     /// How often a phone shows the message of a linked device with this id.
     pub async fn shown(&self, wa_id: &str, number: &str, wire_id: &str) -> Result<usize> {
+        Ok(self.wire_ids(wa_id, number).await?.iter().filter(|shown| *shown == wire_id).count())
+    }
+
+    /// WhatsApp's ids of what a phone shows of one business, oldest first.
+    pub async fn wire_ids(&self, wa_id: &str, number: &str) -> Result<Vec<String>> {
         let request = self.http.get(format!("{}/sim/phones/{wa_id}", self.url)).query(&[("number", number)]);
         let phone = self.call(request).await?;
         let conversations = phone["conversations"].as_array().cloned().unwrap_or_default();
         let messages = conversations.iter().filter_map(|conversation| conversation["messages"].as_array()).flatten();
-        Ok(messages.filter(|message| message["wamid"] == wire_id).count())
+        Ok(messages.filter_map(|message| message["wamid"].as_str().map(str::to_owned)).collect())
     }
 
     async fn call(&self, request: reqwest::RequestBuilder) -> Result<Value> {

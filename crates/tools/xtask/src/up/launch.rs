@@ -61,7 +61,10 @@ async fn build(layout: &Layout, release: bool) -> Result<PathBuf> {
     println!("building  barid{}", if release { " with optimisations" } else { "" });
     let mut command = Command::new(workspace::cargo());
     // Only such a build believes that the simulator is WhatsApp; it talks to nothing beyond this machine.
-    command.args(["build", "--package", "barid", "--bin", "barid", "--features", "trust-simulator"]).current_dir(&layout.root).kill_on_drop(true);
+    command
+        .args(["build", "--package", "barid", "--bin", "barid", "--features", "trust-simulator"])
+        .current_dir(&layout.root)
+        .kill_on_drop(true);
     if release {
         command.arg("--release");
     }

@@ -1,0 +1,35 @@
+use serde::Serialize;
+
+/// A distribution in milliseconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct Spread {
+    pub count: usize,
+    pub p50: f64,
+    pub p95: f64,
+    pub p99: f64,
+    pub max: f64,
+}
+
+impl Spread {
+    pub fn of(mut values: Vec<f64>) -> Self {
+        values.sort_by(f64::total_cmp);
+        let at = |part: f64| {
+            let index = ((values.len() as f64 * part).ceil() as usize).clamp(1, values.len().max(1)) - 1;
+            values.get(index).copied().unwrap_or_default().round()
+        };
+        Self { count: values.len(), p50: at(0.5), p95: at(0.95), p99: at(0.99), max: at(1.0) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_percentile_is_one_of_the_values() {
+        let spread = Spread::of((1..=100).rev().map(f64::from).collect());
+        assert_eq!(spread, Spread { count: 100, p50: 50.0, p95: 95.0, p99: 99.0, max: 100.0 });
+        assert_eq!(Spread::of(vec![7.0]), Spread { count: 1, p50: 7.0, p95: 7.0, p99: 7.0, max: 7.0 });
+        assert_eq!(Spread::of(vec![]), Spread::default());
+    }
+}
