@@ -50,7 +50,7 @@ impl PairingService for State {
         let request = request.into_inner();
         let session: SessionId = ids::resource(&request.id)?;
         let after = request.after_revision;
-        self.once(tenant, session, LONG_POLL, |pairing| pairing.revision > after).await
+        self.once(tenant, session, LONG_POLL, |pairing| pairing.revision > after || pairing.done).await
     }
 
     async fn watch_pairing(&self, _: Request<GetPairingRequest>) -> Result<Response<Self::WatchPairingStream>, Status> {
