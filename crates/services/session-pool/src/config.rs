@@ -75,6 +75,8 @@ pub struct PoolConfig {
     #[serde(with = "humantime_serde")]
     pub min_warm: Duration,
     #[serde(with = "humantime_serde")]
+    pub min_turn: Duration,
+    #[serde(with = "humantime_serde")]
     pub max_hold: Duration,
     #[serde(with = "humantime_serde")]
     pub linger: Duration,
@@ -105,6 +107,7 @@ impl PoolConfig {
             slots: self.slots,
             max_wait: self.max_wait,
             min_warm: self.min_warm,
+            min_turn: self.min_turn,
             max_hold: self.max_hold,
             linger: self.linger,
             sweep: self.sweep,
@@ -149,7 +152,8 @@ impl Validate for Config {
         check(pool.slots >= 1, "pool.slots: give at least 1");
         check(pool.slots <= 20_000, "pool.slots: is more than 20000; run more replicas instead");
         check(pool.max_wait >= Duration::from_secs(1), "pool.max_wait: is shorter than a second");
-        check(pool.min_warm <= pool.max_hold, "pool.min_warm: is longer than max_hold");
+        check(pool.min_warm <= pool.min_turn, "pool.min_warm: is longer than min_turn");
+        check(pool.min_turn <= pool.max_hold, "pool.min_turn: is longer than max_hold");
         check(pool.logins_per_second > 0.0, "pool.logins_per_second: is not above 0; nobody could log in");
         let is_socket = web.url.starts_with("ws://") || web.url.starts_with("wss://");
         check(is_socket, "web.url: is no ws or wss address");

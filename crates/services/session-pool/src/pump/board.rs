@@ -294,7 +294,7 @@ impl Board {
             (Way::Web(_), _) => return None,
         };
         entry.pace.spend(random);
-        entry.used = true;
+        (entry.used, entry.berth.used) = (true, Some(now));
         Some(line)
     }
 
@@ -337,7 +337,7 @@ impl Board {
         let Some(entry) = self.entries.get_mut(&session) else { return };
         entry.in_flight = entry.in_flight.saturating_sub(1);
         self.in_flight = self.in_flight.saturating_sub(1);
-        entry.active = now;
+        (entry.active, entry.berth.used) = (now, Some(now));
         // What waited for it may go now.
         entry.dry = None;
     }

@@ -37,7 +37,7 @@ impl Pump {
             }
         }
         let waiting: Vec<_> = waiting.into_iter().map(|(session, (tenant, count))| (session, tenant, count)).collect();
-        self.board.set_errands(&waiting, now);
+        self.board.set_errands(&waiting, now, self.parts.clock.now());
         Ok(())
     }
 }

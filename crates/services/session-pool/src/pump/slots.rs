@@ -32,8 +32,13 @@ pub(super) struct Berth {
     pub backoff: Backoff,
     /// When its last connection ended, if this replica saw it.
     visited: Option<DateTime<Utc>>,
-    /// Things to do besides sending.
+    /// Things to do besides sending, and since when they wait.
     errands: u64,
+    asked: Option<DateTime<Utc>>,
+    /// When something was last sent or acknowledged.
+    pub used: Option<Duration>,
+    /// Whether it got its slot for something immediate.
+    urgent: bool,
     /// Whether it should be connected although nothing may wait: it is pinned, or due for a visit.
     due: bool,
     /// Whether its owner died: what that one had under way waits for the next.
@@ -79,12 +84,14 @@ impl Board {
     }
 
     /// How many errands wait for each session; the others have none.
-    pub(super) fn set_errands(&mut self, errands: &[(SessionId, TenantId, u64)], now: Duration) {
+    pub(super) fn set_errands(&mut self, errands: &[(SessionId, TenantId, u64)], now: Duration, wall: DateTime<Utc>) {
         self.entries.values_mut().for_each(|entry| entry.berth.errands = 0);
         for (session, tenant, count) in errands {
             let entry = self.entries.entry(*session).or_insert_with(|| entry(*tenant, DateTime::default(), now));
             (entry.berth.errands, entry.active) = (*count, now);
+            entry.berth.asked = entry.berth.asked.or(Some(wall));
         }
+        self.entries.values_mut().filter(|entry| entry.berth.errands == 0).for_each(|entry| entry.berth.asked = None);
     }
 
     /// The linked devices among which slots are shared. Those that another replica has are not, and another's favourites are left to it for
@@ -103,7 +110,8 @@ impl Board {
             };
             let extra = entry.berth.errands + u64::from(entry.berth.orphaned);
             let wants = entry.left > 0 || extra > 0 || entry.berth.due;
-            if !has_slot && !(wants && may_take) {
+            let is_candidate = has_slot || (wants && may_take);
+            if !is_candidate {
                 return None;
             }
             let resting = entry.berth.backoff.wait(now).max(entry.breaker.wait(now));
@@ -117,12 +125,14 @@ impl Board {
             };
             let pause = entry.pace.wait(now);
             let visited = entry.berth.visited.max(device.visited);
+            let used = entry.berth.used.and_then(|used| TimeDelta::from_std(now.saturating_sub(used)).ok()).map(|ago| wall - ago);
             Some(Candidate {
                 immediate: entry.immediate + extra,
                 waiting: entry.waiting + extra,
-                oldest: if entry.waiting > 0 { entry.oldest } else { wall },
+                oldest: if entry.waiting > 0 { entry.oldest } else { entry.berth.asked.unwrap_or(wall) },
                 peak: peaks.get(&entry.tenant).is_some_and(|(peak, _)| *peak),
-                last_used: sender.last_used.max(entry.berth.since),
+                last_used: sender.last_used.max(used),
+                urgent: entry.berth.urgent,
                 slot_since: entry.berth.since,
                 draining: matches!(entry.berth.phase, Phase::Draining(_) | Phase::Closing),
                 pinned: device.pinned,
@@ -154,6 +164,7 @@ impl Board {
             return None;
         }
         (entry.berth.phase, entry.berth.since, entry.berth.orphaned) = (Phase::Warming(epoch), Some(wall), false);
+        entry.berth.urgent = entry.immediate + entry.berth.errands > 0;
         Some(Call { session, tenant: entry.tenant, epoch, device_name: name.clone(), presence: *presence })
     }
 

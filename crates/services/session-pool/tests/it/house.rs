@@ -253,6 +253,7 @@ fn configuration(nats: &Nats, database: &Database) -> Config {
             slots: 10,
             max_wait: Duration::from_secs(2),
             min_warm: Duration::from_millis(300),
+            min_turn: Duration::from_secs(1),
             max_hold: Duration::from_secs(5),
             linger: Duration::from_secs(60),
             sweep: Duration::from_secs(3600),

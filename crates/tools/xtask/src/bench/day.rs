@@ -33,6 +33,7 @@ pub async fn run(root: &Path, options: Options) -> Result<ExitCode> {
         ("BARID_SESSION_POOL__POOL__SLOTS", options.slots.to_string()),
         // A compressed day: what takes two hours here takes minutes.
         ("BARID_SESSION_POOL__POOL__MIN_WARM", "500ms".to_owned()),
+        ("BARID_SESSION_POOL__POOL__MIN_TURN", "2s".to_owned()),
         ("BARID_SESSION_POOL__TELEMETRY__LOG", "warn".to_owned()),
     ];
     let house = House::start(root, &settings).await?;

@@ -23,9 +23,14 @@ fn a_day_is_sent_without_long_waits_and_with_few_logins() {
     assert!(report.lower_bound <= report.optimum && report.lower_bound <= report.logins, "{} is no bound", report.lower_bound);
     assert!(report.most_slots <= 40);
     assert!(report.visits >= 500, "everybody is connected every six hours: {}", report.visits);
-    let again = run(&options);
-    assert_eq!(serde_json::to_string(&again).ok(), serde_json::to_string(&report).ok(), "the same seed, the same day");
-    assert_ne!(run(&Options { seed: 2, ..options }).sent, report.sent);
+}
+
+#[test]
+fn the_same_seed_gives_the_same_day() {
+    let day = |seed| serde_json::to_value(run(&Options { sessions: 60, seed, ..small() })).ok();
+    assert_eq!(day(1), day(1));
+    let sent = |seed| day(seed).map(|day| day["sent"].clone());
+    assert_ne!(sent(1), sent(2));
 }
 
 /// Half of the slots are pins' and the businesses are far busier than the rest can serve at once: all wait, and none of them for ever.
