@@ -77,6 +77,18 @@ impl Database {
         &self.cluster
     }
 
+    /// Waits until every transaction of the server that began before now has ended. Events are told behind the oldest open one, and on a
+    /// shared server that may be another test's, such as a database being made.
+    pub async fn settle(&self) -> Result<()> {
+        let now = self.execute(&["SELECT pg_current_xact_id()"]).await?;
+        let sql = format!("SELECT pg_snapshot_xmin(pg_current_snapshot()) > '{}'::xid8", now.trim());
+        crate::eventually(std::time::Duration::from_secs(30), || async {
+            anyhow::ensure!(self.execute(&[&sql]).await?.trim() == "t", "an older transaction is still open");
+            Ok(())
+        })
+        .await
+    }
+
     /// Runs statements as the superuser, each in its own transaction, and returns the rows as lines, columns parted by `|`.
     pub async fn execute(&self, statements: &[&str]) -> Result<String> {
         self.cluster.login.execute(&self.name, statements).await

@@ -197,6 +197,7 @@ impl House {
 
     /// A tenant's events after the one with this id; all of them when it is empty.
     pub async fn list_events(&self, tenant: TenantId, after: &str) -> Result<Vec<Event>> {
+        self.database.settle().await?;
         let request = ListEventsRequest { after: after.to_owned(), page_size: 1000, ..ListEventsRequest::default() };
         Ok(self.events.clone().list_events(Self::on_behalf_of(tenant, request)).await?.into_inner().events)
     }

@@ -67,6 +67,7 @@ async fn an_open_transaction_holds_back_what_comes_after() -> Result<()> {
     assert_eq!(numbers(&read(Position::default(), 10).await?), [0; 0], "told before what began earlier");
     end.send(()).expect("waited for");
     slow.await??;
+    database.settle().await?;
     let all = read(Position::default(), 10).await?;
     assert_eq!(numbers(&all), [1, 2, 3, 4]);
     assert_eq!(numbers(&read(Position::default(), 3).await?), [1, 2, 3]);
@@ -91,6 +92,7 @@ async fn telling_again_begins_where_the_time_says() -> Result<()> {
     assert_eq!(before(noon()).await?, Position::default(), "nothing was written");
     write(&db, 1..=5).await?;
     write(&db, 6..=9).await?;
+    database.settle().await?;
     for (since, expected) in [(0, 1), (3, 3), (6, 6), (9, 9)] {
         let position = before(noon() + TimeDelta::seconds(since)).await?;
         let next = outbox.read(position, 1).await.map_err(anyhow::Error::from_boxed)?;
@@ -112,6 +114,7 @@ async fn a_generation_comes_after_the_one_before_it_whatever_its_transactions() 
     database.execute(&["ALTER TABLE queue.message_events ALTER COLUMN generation SET DEFAULT 2"]).await?;
     write(&db, [3]).await?;
     database.execute(&["UPDATE queue.message_events SET xid = '5'::xid8 WHERE generation = 2"]).await?;
+    database.settle().await?;
     let all = outbox.read(Position::default(), 10).await.map_err(anyhow::Error::from_boxed)?;
     assert_eq!(numbers(&all), [1, 2, 3]);
     Ok(())

@@ -39,6 +39,9 @@ async fn all_services_in_one_process() -> Result<()> {
     for service in ["queue", "session_pool"] {
         settings = settings.replace(&format!("[{service}]\n"), &format!("[{service}]\nvault.master_key_file = {key:?}\n"));
     }
+    // Nothing links here; but a build for tests talks to this machine only.
+    let (socket, media) = ("ws://127.0.0.1:1/ws/chat", format!("file://{}", home.path().join("media").display()));
+    settings = settings.replace("[session_pool]\n", &format!("[session_pool]\nweb.url = {socket:?}\nmedia.url = {media:?}\n"));
     settings = settings.replace("[tenant]\n", "[tenant]\nplatform_key = \"a-platform-key-for-this-test-0123456789\"\n");
     settings = settings.replace("[gateway]\n", &format!("[gateway]\nlisten = \"127.0.0.1:{gateway}\"\nredis.url = {:?}\n", redis.url()));
     std::fs::write(&file, settings)?;
