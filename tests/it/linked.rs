@@ -78,9 +78,14 @@ async fn a_linked_number_sends_beside_one_on_the_cloud_api_and_hears_its_custome
     .await?;
     ensure!(heard["content"]["text"]["text"] == "شكراً" && heard["from"] == format!("+{CUSTOMER}"), "{heard}");
 
-    let status = stack.platform().get("/v1/pool").await?;
-    let holder = &status["replicas"][0]["holders"][0];
-    ensure!(holder["sessionId"] == linked.session.as_str() && holder["state"] == "warm" && holder["why"].is_string(), "{status}");
+    // Replicas say how they stand with every heartbeat.
+    eventually(PATIENCE, || async {
+        let status = stack.platform().get("/v1/pool").await?;
+        let holder = &status["replicas"][0]["holders"][0];
+        ensure!(holder["sessionId"] == linked.session.as_str() && holder["state"] == "warm" && holder["why"].is_string(), "{status}");
+        Ok(())
+    })
+    .await?;
     let unknown = business.simulator.get("/sim/web/unknown").await?;
     ensure!(unknown["total"] == 0, "{unknown}");
     Ok(())
