@@ -103,7 +103,7 @@ impl House {
         let session = json!({"phoneNumber": format!("+{number}"), "messagesPerMinute": 60_000, "web": {}});
         let session = text(&self.api.post("/v1/sessions", &query, &session).await?, "id")?;
         let path = format!("/v1/sessions/{session}/pairing");
-        let mut pairing = self.api.post(&path, &query, &json!({})).await?;
+        let mut pairing = self.api.post(&path, &[], &json!({"tenantId": tenant})).await?;
         self.phones.scan(&number, &text(&pairing, "qr")?).await?;
         while pairing["done"] != true {
             let revision = pairing["revision"].as_str().unwrap_or("1").to_owned();

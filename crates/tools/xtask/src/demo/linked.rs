@@ -76,7 +76,7 @@ async fn link(stage: &Stage, tenant: &str, session: &str) -> Result<bool> {
         return Ok(false);
     }
     let path = format!("/v1/sessions/{session}/pairing");
-    let pairing = stage.api.post(&path, &query, &json!({})).await.context("starting to pair")?;
+    let pairing = stage.api.post(&path, &[], &json!({"tenantId": tenant})).await.context("starting to pair")?;
     let code = pairing["qr"].as_str().with_context(|| format!("no code to scan in {pairing}"))?;
     stage.phones.scan(NUMBER.trim_start_matches('+'), code).await.context("scanning the code")?;
     eventually(LIMIT, || async {
