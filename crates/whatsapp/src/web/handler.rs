@@ -27,7 +27,7 @@ use super::{
 const TOLD: usize = 1024;
 
 /// What the library tells of. Everything else costs nothing.
-const INTEREST: [EventKind; 24] = [
+const INTEREST: [EventKind; 25] = [
     EventKind::Connected,
     EventKind::PairSuccess,
     EventKind::PairError,
@@ -49,6 +49,7 @@ const INTEREST: [EventKind; 24] = [
     EventKind::StreamReplaced,
     EventKind::TemporaryBan,
     EventKind::ConnectFailure,
+    EventKind::Disconnected,
     EventKind::PairPasskeyRequest,
     EventKind::PairPasskeyConfirmation,
     EventKind::PairPasskeyError,
@@ -199,11 +200,14 @@ impl EventHandler for Handler {
                 self.inbox.push(Step::PasskeyCode { code: confirmation.code.clone(), needs_confirmation: !confirmation.skip_handoff_ux })
             }
             Lib::PairPasskeyError(error) => self.fail(PairingEnd::PasskeyRefused { detail: error.error.clone() }),
-            Lib::PairSuccess(paired) => {
-                // The server closes the stream now and expects the new device to come back: let the library do so.
+            // A connection that breaks ends. What the library expects is none of these: after linking the server closes the stream, and the new
+            // device comes back, maybe before we hear of the success.
+            Lib::Disconnected(_) => {
                 if let Some(client) = self.client.upgrade() {
-                    client.enable_auto_reconnect.store(true, std::sync::atomic::Ordering::Relaxed);
+                    client.enable_auto_reconnect.store(false, std::sync::atomic::Ordering::Relaxed);
                 }
+            }
+            Lib::PairSuccess(paired) => {
                 self.inbox.push(Step::Paired {
                     jid: paired.id.to_non_ad().to_string(),
                     phone: format!("+{}", paired.id.user),

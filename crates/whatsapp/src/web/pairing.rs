@@ -166,7 +166,6 @@ async fn attempt(
     let store = Store::fresh(cells, fate.clone());
     let inner = Arc::new(Inbox::new(shared.settings.event_queue));
     let live = client::build(shared, store, fate, inner, sink, options).await.map_err(PairingEnd::Closed)?;
-    live.client.enable_auto_reconnect.store(false, std::sync::atomic::Ordering::Relaxed);
     let mut run = live.run();
     let end = tokio::select! {
         biased;
