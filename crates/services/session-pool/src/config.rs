@@ -82,6 +82,8 @@ pub struct PoolConfig {
     pub linger: Duration,
     #[serde(with = "humantime_serde")]
     pub sweep: Duration,
+    /// From so many messages waiting on a session counts as one of high volume.
+    pub high_volume: u64,
     pub logins_per_second: f64,
     pub max_in_flight: u32,
     pub max_in_flight_per_session: u32,
@@ -107,6 +109,7 @@ impl PoolConfig {
             slots: self.slots,
             max_wait: self.max_wait,
             min_warm: self.min_warm,
+            high_volume: self.high_volume,
             min_turn: self.min_turn,
             max_hold: self.max_hold,
             linger: self.linger,

@@ -9,6 +9,14 @@ pub fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(3).expect("xtask lies three folders deep").to_path_buf()
 }
 
+/// Where a Barid of this checkout keeps its state: `.barid/`, unless a measurement has one of its own.
+pub fn home(root: &Path) -> PathBuf {
+    std::env::var_os(HOME).map_or_else(|| root.join(".barid"), PathBuf::from)
+}
+
+/// Names another folder than `.barid/`.
+pub const HOME: &str = "BARID_XTASK_HOME";
+
 /// The cargo that runs us.
 pub fn cargo() -> OsString {
     std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into())

@@ -257,6 +257,7 @@ fn configuration(nats: &Nats, database: &Database) -> Config {
             max_hold: Duration::from_secs(5),
             linger: Duration::from_secs(60),
             sweep: Duration::from_secs(3600),
+            high_volume: 200,
             logins_per_second: 80.0,
             max_in_flight: 64,
             max_in_flight_per_session: 16,

@@ -15,10 +15,15 @@ impl Spread {
         values.sort_by(f64::total_cmp);
         let at = |part: f64| {
             let index = ((values.len() as f64 * part).ceil() as usize).clamp(1, values.len().max(1)) - 1;
-            values.get(index).copied().unwrap_or_default().round()
+            tenth(values.get(index).copied().unwrap_or_default())
         };
         Self { count: values.len(), p50: at(0.5), p95: at(0.95), p99: at(0.99), max: at(1.0) }
     }
+}
+
+/// Rounded to one digit: what a measurement is good for.
+pub fn tenth(value: f64) -> f64 {
+    (value * 10.0).round() / 10.0
 }
 
 #[cfg(test)]

@@ -1,23 +1,27 @@
 //! A Barid for a measurement: linked devices over wss, and nothing else in it.
 
 use crate::demo::{Api, Environment, Phones, Stage, text};
+use crate::workspace;
 use anyhow::{Context, Result, bail, ensure};
 use futures::{StreamExt, TryStreamExt, stream};
 use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// Devices linked at once.
 const AT_ONCE: usize = 16;
+/// Keeps clear of the ports of a Barid that somebody looks at.
+const PORT_OFFSET: &str = "700";
+const DAILY_QUOTA: u32 = 1_000_000;
 
 pub struct House {
     root: PathBuf,
+    home: PathBuf,
     pub api: Api,
     pub platform: Api,
     pub phones: Phones,
-    _certificate: tempfile::TempDir,
 }
 
 /// A device that can send.
@@ -30,92 +34,108 @@ pub struct Device {
 }
 
 impl House {
-    /// Starts a release build with these settings on top, over wss with a certificate of its own.
+    /// Starts a release build with an empty database and these settings on top, over wss with a certificate of its own.
     pub async fn start(root: &Path, settings: &[(&str, String)]) -> Result<Self> {
-        let running = Environment::of_checkout(root)?;
-        let folder = tempfile::tempdir()?;
-        let (certificate, key) = (folder.path().join("certificate.pem"), folder.path().join("key.pem"));
+        let home = root.join("target/bench");
+        let earlier = House::command(root, &home, &["down"]).stdout(Stdio::null()).stderr(Stdio::null()).status()?;
+        ensure!(earlier.success(), "an earlier measurement still runs in {}", home.display());
+        match std::fs::remove_dir_all(&home) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error).context("clearing target/bench"),
+            _ => std::fs::create_dir_all(&home)?,
+        }
+        let (certificate, key) = (home.join("certificate.pem"), home.join("key.pem"));
         let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).context("making a certificate")?;
         std::fs::write(&certificate, made.cert.pem())?;
         std::fs::write(&key, made.signing_key.serialize_pem())?;
         let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
-        let mut command = Command::new(std::env::current_exe()?);
-        command.args(["up", "--detach", "--release", "--no-demo"]).current_dir(root);
+        let mut command = House::command(root, &home, &["up", "--detach", "--release", "--no-demo", "--port-offset", PORT_OFFSET]);
         command.env("BARID_SIMULATOR__WEB__LISTEN_TLS", format!("127.0.0.1:{port}"));
         command.env("BARID_SIMULATOR__WEB__CERTIFICATE", &certificate).env("BARID_SIMULATOR__WEB__PRIVATE_KEY", &key);
-        command.env("BARID_SIMULATOR__WEB__STATE_DIR", folder.path().join("state"));
         command.env("BARID_SESSION_POOL__WEB__URL", format!("wss://localhost:{port}/ws/chat"));
         command.env("BARID_SESSION_POOL__WEB__ROOT_CERTIFICATE", &certificate);
         for (name, value) in settings {
             command.env(name, value);
         }
-        let status = command.stdout(std::process::Stdio::null()).status().context("starting Barid")?;
+        eprintln!("building and starting Barid in {}", home.display());
+        let status = command.stdout(Stdio::null()).status().context("starting Barid")?;
         if !status.success() {
-            bail!(
-                "Barid did not come up; see .barid/logs/up.log. Does one run already (BARID_URL {})? `cargo xtask down` stops it",
-                running.url
-            );
+            bail!("Barid did not come up; the story is in {}", home.join("logs/up.log").display());
         }
-        let environment = Environment::of_checkout(root)?;
-        let stage = Stage::set(root, environment.clone()).await?;
-        let platform_key = environment.platform_key.as_deref().context("the platform's key is in .barid/dev.env")?;
+        let environment = Environment::left_in(&home)?;
+        let stage = Stage::set(&home, environment.clone()).await?;
+        let platform_key = environment.platform_key.as_deref().context("the platform's key is in dev.env")?;
         let platform = Api::new(reqwest::Client::new(), &environment.url, platform_key);
-        Ok(Self { root: root.to_owned(), api: stage.api, platform, phones: stage.phones, _certificate: folder })
+        Ok(Self { root: root.to_owned(), home, api: stage.api, platform, phones: stage.phones })
     }
 
-    pub fn stop(self) -> Result<()> {
-        let status = Command::new(std::env::current_exe()?).arg("down").current_dir(&self.root).status()?;
+    fn command(root: &Path, home: &Path, arguments: &[&str]) -> Command {
+        let mut command = Command::new(std::env::current_exe().unwrap_or_else(|_| "xtask".into()));
+        command.args(arguments).current_dir(root).env(workspace::HOME, home);
+        command
+    }
+
+    /// Stops it, unless it shall stay to be looked at.
+    pub fn end(self, keep: bool) -> Result<()> {
+        if keep {
+            eprintln!("Barid stays up; `{}={} cargo xtask down` stops it", workspace::HOME, self.home.display());
+            return Ok(());
+        }
+        let status = House::command(&self.root, &self.home, &["down"]).stdout(Stdio::null()).status()?;
         ensure!(status.success(), "Barid did not stop");
         Ok(())
     }
 
     pub fn restart(&self, name: &str) -> Result<()> {
-        let status = Command::new(std::env::current_exe()?)
-            .args(["restart", name])
-            .current_dir(&self.root)
-            .stdout(std::process::Stdio::null())
-            .status()?;
+        let status = House::command(&self.root, &self.home, &["restart", name]).stdout(Stdio::null()).status()?;
         ensure!(status.success(), "{name} did not restart");
         Ok(())
     }
 
     pub fn process(&self, name: &str) -> Result<u32> {
-        super::process::named(&self.root, name)
+        super::process::named(&self.home, name)
     }
 
-    /// Links so many new devices, each tenant with `each` of them, through the protocol: a code is shown, and the phone scans it.
-    pub async fn link(&self, count: usize, each: usize) -> Result<Vec<Device>> {
-        let run = barid_testkit::secret();
-        let tenants = stream::iter(0..count.div_ceil(each)).map(async |index| {
-            let tenant = json!({"name": format!("Bench {run} {index}"), "locale": "ar-EG", "country": "EG", "currency": "EGP",
-                "timeZone": "Africa/Cairo", "dailyQuota": 1_000_000});
-            text(&self.api.post("/v1/tenants", &[], &json!({"tenant": tenant})).await?, "id")
-        });
-        let tenants: Vec<String> = tenants.buffered(AT_ONCE).try_collect().await?;
-        let first = u64::from_str_radix(&run[..6], 16).unwrap_or_default() % 1_000_000;
-        let devices =
-            stream::iter(0..count).map(|index| self.link_one(&tenants[index / each], format!("2012{:08}", first * 50 + index as u64)));
-        devices.buffered(AT_ONCE).try_collect().await
+    /// Makes a business; `more` are fields of the tenant beside those that it must have.
+    pub async fn business(&self, name: &str, more: Value) -> Result<String> {
+        let mut tenant = json!({"name": format!("Bench {name}"), "locale": "ar-EG", "country": "EG", "currency": "EGP",
+            "timeZone": "Africa/Cairo", "dailyQuota": DAILY_QUOTA});
+        if let (Value::Object(tenant), Value::Object(more)) = (&mut tenant, more) {
+            tenant.extend(more);
+        }
+        text(&self.api.post("/v1/tenants", &[], &json!({"tenant": tenant})).await?, "id")
     }
 
-    async fn link_one(&self, tenant: &str, number: String) -> Result<Device> {
-        let query = [("tenantId", tenant)];
+    /// Links a new device for each of these tenants, through the protocol: a code is shown, and the phone scans it.
+    pub async fn link(&self, tenants: impl IntoIterator<Item = String>) -> Result<Vec<Device>> {
+        let linked = stream::iter(tenants.into_iter().enumerate()).map(|(index, tenant)| self.link_one(tenant, format!("2012{index:08}")));
+        let mut linked = linked.buffered(AT_ONCE);
+        let mut devices = Vec::new();
+        while let Some(device) = linked.try_next().await? {
+            devices.push(device);
+            if devices.len() % 500 == 0 {
+                eprintln!("  {} are linked", devices.len());
+            }
+        }
+        Ok(devices)
+    }
+
+    async fn link_one(&self, tenant: String, number: String) -> Result<Device> {
         let session = json!({"phoneNumber": format!("+{number}"), "messagesPerMinute": 60_000, "web": {}});
-        let session = text(&self.api.post("/v1/sessions", &query, &session).await?, "id")?;
+        let session = text(&self.api.post("/v1/sessions", &[("tenantId", &tenant)], &session).await?, "id")?;
         let path = format!("/v1/sessions/{session}/pairing");
         let mut pairing = self.api.post(&path, &[], &json!({"tenantId": tenant})).await?;
         self.phones.scan(&number, &text(&pairing, "qr")?).await?;
         while pairing["done"] != true {
             let revision = pairing["revision"].as_str().unwrap_or("1").to_owned();
-            pairing = self.api.get(&path, &[("tenantId", tenant), ("afterRevision", &revision)]).await?;
+            pairing = self.api.get(&path, &[("tenantId", &tenant), ("afterRevision", &revision)]).await?;
         }
         ensure!(pairing["state"] == "PAIRING_STATE_PAIRED", "{number} was not linked: {}", pairing["reasonText"]);
-        Ok(Device { tenant: tenant.to_owned(), session, number })
+        Ok(Device { tenant, session, number })
     }
 
     /// Hands over messages of one device to customers, in one call; their ids.
-    pub async fn send(&self, device: &Device, customers: &[String], key: &str) -> Result<Vec<String>> {
-        let message = |customer: &String| json!({"recipient": customer, "text": "طلبك جاهز", "sessionId": device.session});
+    pub async fn send(&self, device: &Device, customers: &[String], lane: &str, key: &str) -> Result<Vec<String>> {
+        let message = |customer: &String| json!({"recipient": customer, "text": "طلبك جاهز", "sessionId": device.session, "lane": lane});
         let messages: Vec<Value> = customers.iter().map(message).collect();
         let body = json!({"tenantId": device.tenant, "messages": messages});
         let answer = self.api.send("/v1/messages:batchSend", key, &body).await?;
@@ -123,18 +143,36 @@ impl House {
         outcomes.iter().map(|outcome| text(&outcome["accepted"], "id")).collect()
     }
 
-    /// Waits until so many connections stand; how long that took.
+    /// A message that WhatsApp has acknowledged.
+    pub async fn sent(&self, device: &Device, id: &str, limit: Duration) -> Result<Value> {
+        let start = Instant::now();
+        loop {
+            let message = self.api.get(&format!("/v1/messages/{id}"), &[("tenantId", &device.tenant)]).await?;
+            if message["sentTime"].is_string() {
+                return Ok(message);
+            }
+            ensure!(start.elapsed() < limit, "{id} is {} {}", message["state"], message["reason"]);
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    /// Waits until so many connections stand; how long that took. Replicas tell it with their heartbeats, every two seconds.
     pub async fn until_warm(&self, count: usize, limit: Duration) -> Result<Duration> {
         let start = Instant::now();
         loop {
-            let status = self.platform.get("/v1/pool", &[]).await?;
-            let used: u64 = status["replicas"].as_array().into_iter().flatten().filter_map(|replica| replica["slotsUsed"].as_u64()).sum();
+            let used = self.slots_used().await?;
             if used >= count as u64 {
                 return Ok(start.elapsed());
             }
             ensure!(start.elapsed() < limit, "{used} of {count} sessions are connected after {limit:?}");
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
+    }
+
+    /// Slots with a session in them.
+    pub async fn slots_used(&self) -> Result<u64> {
+        let status = self.platform.get("/v1/pool", &[]).await?;
+        Ok(status["replicas"].as_array().into_iter().flatten().filter_map(|replica| replica["slotsUsed"].as_u64()).sum())
     }
 
     /// Logins since the session-pool started, and those of them that failed.
@@ -156,7 +194,11 @@ impl House {
 
 /// Milliseconds between two times of a message.
 pub fn between(message: &Value, from: &str, to: &str) -> Option<f64> {
-    let time = |field: &str| message[field].as_str()?.parse::<chrono::DateTime<chrono::Utc>>().ok();
-    let micros = (time(to)? - time(from)?).num_microseconds()?;
+    let micros = (time(message, to)? - time(message, from)?).num_microseconds()?;
     Some(micros as f64 / 1000.0)
+}
+
+/// A time of a message.
+pub fn time(message: &Value, field: &str) -> Option<chrono::DateTime<chrono::Utc>> {
+    message[field].as_str()?.parse().ok()
 }

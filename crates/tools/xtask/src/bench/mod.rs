@@ -3,7 +3,9 @@
 mod day;
 mod figures;
 mod house;
+mod picture;
 mod process;
+mod rotations;
 mod sessions;
 
 use anyhow::Result;
@@ -21,6 +23,8 @@ pub struct Options {
 enum What {
     /// Linked devices: memory and processor of warm ones, cold to first acknowledged send, and how fast all come back
     Sessions(sessions::Options),
+    /// Sessions that take turns in a few slots, again and again: does anything grow?
+    Rotations(rotations::Options),
     /// Many businesses through few slots, in two peaks
     Day(day::Options),
 }
@@ -29,6 +33,7 @@ enum What {
 pub async fn run(root: &Path, options: Options) -> Result<ExitCode> {
     match options.what {
         What::Sessions(options) => sessions::run(root, options).await,
+        What::Rotations(options) => rotations::run(root, options).await,
         What::Day(options) => day::run(root, options).await,
     }
 }

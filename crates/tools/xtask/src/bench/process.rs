@@ -8,9 +8,9 @@ use std::time::Duration;
 /// Ticks of the clock in which Linux tells processor time to programs; the same on every architecture that Barid runs on.
 const TICKS: f64 = 100.0;
 
-/// A process of the running Barid, by its name in `.barid/state.json`.
-pub fn named(root: &Path, name: &str) -> Result<u32> {
-    let state: Value = serde_json::from_str(&std::fs::read_to_string(root.join(".barid/state.json"))?)?;
+/// A process of the Barid that runs with this home, by its name.
+pub fn named(home: &Path, name: &str) -> Result<u32> {
+    let state: Value = serde_json::from_str(&std::fs::read_to_string(home.join("state.json"))?)?;
     let processes = state["running"]["processes"].as_array().context("Barid does not run here")?;
     let process = processes.iter().find(|process| process["name"] == name).with_context(|| format!("{name} does not run"))?;
     u32::try_from(process["pid"].as_u64().context("a process has an id")?).context("a process has an id")

@@ -21,18 +21,18 @@ const PLATFORM_KEY: &str = "BARID_PLATFORM_KEY";
 const TENANT_ID: &str = "BARID_TENANT_ID";
 
 impl Environment {
-    /// What the last `up` of this checkout left; empty before the first.
-    pub fn of_checkout(root: &Path) -> Result<Self> {
-        match std::fs::read_to_string(file(root)) {
+    /// What the last `up` left in its folder; empty before the first.
+    pub fn left_in(home: &Path) -> Result<Self> {
+        match std::fs::read_to_string(file(home)) {
             Ok(text) => Ok(Self::read(|name| value(&text, name))),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Self::default()),
             Err(error) => Err(error).context("reading .barid/dev.env"),
         }
     }
 
-    /// The variables of this process, and for what they do not name what the checkout's `up` left.
-    pub fn current(root: &Path) -> Result<Self> {
-        let left = Self::of_checkout(root)?;
+    /// The variables of this process, and for what they do not name what the last `up` left.
+    pub fn current(home: &Path) -> Result<Self> {
+        let left = Self::left_in(home)?;
         let given = Self::read(|name| std::env::var(name).ok());
         if !given.url.is_empty() && given.url != left.url {
             // Another Barid: the keys of ours are worth nothing there.
@@ -48,7 +48,7 @@ impl Environment {
         })
     }
 
-    pub fn save(&self, root: &Path) -> Result<()> {
+    pub fn save(&self, home: &Path) -> Result<()> {
         let entries = [
             (URL, Some(&self.url)),
             (API_KEY, self.api_key.as_ref()),
@@ -57,7 +57,7 @@ impl Environment {
             (TENANT_ID, self.tenant_id.as_ref()),
         ];
         let text: String = entries.iter().filter_map(|(name, value)| value.map(|value| format!("{name}={value}\n"))).collect();
-        crate::private_file::write(&file(root), &text)
+        crate::private_file::write(&file(home), &text)
     }
 
     fn read(get: impl Fn(&str) -> Option<String>) -> Self {
@@ -71,8 +71,8 @@ impl Environment {
     }
 }
 
-fn file(root: &Path) -> PathBuf {
-    root.join(".barid/dev.env")
+fn file(home: &Path) -> PathBuf {
+    home.join("dev.env")
 }
 
 fn value(text: &str, name: &str) -> Option<String> {
@@ -85,9 +85,8 @@ mod tests {
 
     #[test]
     fn what_is_saved_is_read_again() -> Result<()> {
-        let root = tempfile::tempdir()?;
-        std::fs::create_dir(root.path().join(".barid"))?;
-        assert_eq!(Environment::of_checkout(root.path())?, Environment::default());
+        let home = tempfile::tempdir()?;
+        assert_eq!(Environment::left_in(home.path())?, Environment::default());
         let environment = Environment {
             url: "http://127.0.0.1:8080".into(),
             simulator_url: "http://127.0.0.1:8090".into(),
@@ -95,8 +94,8 @@ mod tests {
             platform_key: None,
             tenant_id: Some("ten_1".into()),
         };
-        environment.save(root.path())?;
-        assert_eq!(Environment::of_checkout(root.path())?, environment);
+        environment.save(home.path())?;
+        assert_eq!(Environment::left_in(home.path())?, environment);
         Ok(())
     }
 }

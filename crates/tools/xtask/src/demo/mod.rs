@@ -10,6 +10,7 @@ mod report;
 mod scenes;
 mod stage;
 
+use crate::workspace;
 use anyhow::Result;
 pub use api::{Api, text};
 use clap::Args;
@@ -51,7 +52,8 @@ impl Default for Size {
 
 /// Plays the demo on the Barid of this checkout, or the one that BARID_URL names.
 pub async fn run(root: &Path, options: Options) -> Result<ExitCode> {
-    let stage = Stage::set(root, Environment::current(root)?).await?;
+    let home = workspace::home(root);
+    let stage = Stage::set(&home, Environment::current(&home)?).await?;
     let report = perform(&stage, &Size { quiet: options.json, ..options.size }).await?;
     if options.json {
         println!("{}", serde_json::to_string(&report)?);

@@ -30,8 +30,8 @@ pub struct Business {
 }
 
 impl Stage {
-    /// Sets the businesses up, or finds those of an earlier run, and leaves the key in `.barid/dev.env`.
-    pub async fn set(root: &Path, mut environment: Environment) -> Result<Self> {
+    /// Sets the businesses up, or finds those of an earlier run, and leaves the key in `dev.env`.
+    pub async fn set(home: &Path, mut environment: Environment) -> Result<Self> {
         if environment.url.is_empty() || environment.simulator_url.is_empty() {
             bail!(
                 "no Barid is known here: run `cargo xtask up`, or set BARID_URL, BARID_SIMULATOR_URL and BARID_API_KEY or BARID_PLATFORM_KEY"
@@ -47,9 +47,9 @@ impl Stage {
 
         environment.api_key = Some(stage.api_key().to_owned());
         environment.tenant_id = Some(stage.tenant_id().to_owned());
-        // Elsewhere than in our own checkout's Barid the caller knows the key already.
-        if Environment::of_checkout(root)?.url == environment.url {
-            environment.save(root)?;
+        // Elsewhere than in the Barid of this folder the caller knows the key already.
+        if Environment::left_in(home)?.url == environment.url {
+            environment.save(home)?;
         }
         Ok(stage)
     }

@@ -1,5 +1,6 @@
 //! What is where under `.barid/`, and which processes make a Barid.
 
+use crate::workspace;
 use std::path::{Path, PathBuf};
 
 /// The addresses that stay the same from run to run, but for `--port-offset`.
@@ -41,7 +42,7 @@ pub struct Layout {
 
 impl Layout {
     pub fn new(root: &Path) -> Self {
-        Self { root: root.to_path_buf(), home: root.join(".barid") }
+        Self { root: root.to_path_buf(), home: workspace::home(root) }
     }
 
     pub fn config(&self) -> PathBuf {

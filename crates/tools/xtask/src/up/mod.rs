@@ -134,10 +134,10 @@ async fn play(layout: &Layout, state: &State, options: &Options) -> Result<Playe
         url: running.gateway.clone(),
         simulator_url: running.simulator.clone(),
         platform_key: Some(state.secrets.platform_key.clone()),
-        ..Environment::of_checkout(&layout.root)?
+        ..Environment::left_in(&layout.home)?
     };
-    environment.save(&layout.root)?;
-    let stage = demo::Stage::set(&layout.root, environment).await?;
+    environment.save(&layout.home)?;
+    let stage = demo::Stage::set(&layout.home, environment).await?;
     let trouble = if options.no_demo {
         None
     } else {
