@@ -1,6 +1,6 @@
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use barid_whatsapp::web::{Closed, Kind, Method, Options, PairingEnd, Step};
+use barid_whatsapp::web::{Closed, Kind, Method, Options, PairingEnd, Step, testing::Memory};
 
 use serde_json::json;
 
@@ -129,4 +129,19 @@ async fn a_passkey_that_is_none_ends_the_attempt() {
     let Step::Failed { reason } = last(&pairing).await else { panic!("it is no passkey") };
     assert_eq!(reason.reason(), "passkey_refused");
     scanning.abort();
+}
+
+/// The server closes the stream when the phone has said yes, and that may be noticed before the success is.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn many_devices_are_linked_at_once() {
+    let world = World::start().await;
+    let link = async |number: usize| {
+        let pairing = world.web.pair(Arc::new(Memory::default()), world.sink.clone(), Method::Qr, Options::default());
+        let code = code(&pairing).await;
+        world.ok("POST", &format!("/sim/web/accounts/2010000001{number:02}/scan"), json!({"code": code})).await;
+        last(&pairing).await
+    };
+    for ended in futures::future::join_all((0..64).map(link)).await {
+        assert!(matches!(ended, Step::Paired { .. }), "{ended:?}");
+    }
 }
