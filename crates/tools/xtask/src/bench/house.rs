@@ -19,6 +19,7 @@ const DAILY_QUOTA: u32 = 1_000_000;
 pub struct House {
     root: PathBuf,
     home: PathBuf,
+    pub stage: Stage,
     pub api: Api,
     pub platform: Api,
     pub phones: Phones,
@@ -65,7 +66,7 @@ impl House {
         let stage = Stage::set(&home, environment.clone()).await?;
         let platform_key = environment.platform_key.as_deref().context("the platform's key is in dev.env")?;
         let platform = Api::new(reqwest::Client::new(), &environment.url, platform_key);
-        Ok(Self { root: root.to_owned(), home, api: stage.api, platform, phones: stage.phones })
+        Ok(Self { root: root.to_owned(), home, api: stage.api.clone(), platform, phones: stage.phones.clone(), stage })
     }
 
     fn command(root: &Path, home: &Path, arguments: &[&str]) -> Command {

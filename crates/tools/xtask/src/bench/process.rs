@@ -23,12 +23,30 @@ pub fn resident(pid: u32) -> Result<f64> {
     line.trim().trim_end_matches(" kB").trim().parse().context("memory is told in kB")
 }
 
-/// Processor time so far.
+/// Processor time so far, with that of its children.
 pub fn processor(pid: u32) -> Result<Duration> {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
-    let (_, fields) = stat.rsplit_once(')').context("a stat line")?;
-    let fields: Vec<&str> = fields.split_whitespace().collect();
-    let ticks = |index: usize| fields.get(index).and_then(|field| field.parse::<f64>().ok()).unwrap_or_default();
-    // utime and stime are the 14th and 15th field of the line, the 12th and 13th behind the name.
-    Ok(Duration::from_secs_f64((ticks(11) + ticks(12)) / TICKS))
+    let own = Times::of(pid)?;
+    let children: u64 = std::fs::read_dir("/proc")?
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+        .filter_map(|child| Times::of(child).ok().filter(|times| times.parent == pid))
+        .map(|times| times.ticks)
+        .sum();
+    Ok(Duration::from_secs_f64((own.ticks + children) as f64 / TICKS))
+}
+
+struct Times {
+    parent: u32,
+    /// Of itself and of children that ended.
+    ticks: u64,
+}
+
+impl Times {
+    fn of(pid: u32) -> Result<Self> {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
+        let (_, fields) = stat.rsplit_once(')').context("a stat line")?;
+        let fields: Vec<u64> = fields.split_whitespace().map(|field| field.parse().unwrap_or_default()).collect();
+        // The parent is the 4th field of the line, utime to cstime the 14th to 17th; the first two are before these.
+        let (Some(parent), Some(ticks)) = (fields.get(1), fields.get(11..15)) else { anyhow::bail!("a stat line that is short") };
+        Ok(Self { parent: u32::try_from(*parent)?, ticks: ticks.iter().sum() })
+    }
 }

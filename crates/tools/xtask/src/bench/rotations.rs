@@ -1,6 +1,6 @@
 //! Sessions that take turns in a few slots, again and again: does anything grow?
 
-use super::figures::{Spread, tenth};
+use super::figures::{Spread, median, tenth};
 use super::house::House;
 use super::process;
 use anyhow::{Context, Result};
@@ -64,7 +64,7 @@ pub async fn run(root: &Path, options: Options) -> Result<ExitCode> {
     let (logins, failed) = house.logins().await?;
     // Medians of as many rotations at both ends, since one reading is chance.
     let part = ((f64::from(options.rotations) * WARMED_UP) as usize).max(1);
-    let (early, late) = (median(&resident[part..2 * part]), median(&resident[resident.len() - part..]));
+    let (early, late) = (median(resident[part..2 * part].to_vec()), median(resident[resident.len() - part..].to_vec()));
     let growth = (late / early - 1.0) * 100.0;
     println!(
         "{}",
@@ -83,10 +83,4 @@ pub async fn run(root: &Path, options: Options) -> Result<ExitCode> {
     );
     house.end(options.keep)?;
     Ok(if growth <= TOLERANCE { ExitCode::SUCCESS } else { ExitCode::FAILURE })
-}
-
-fn median(values: &[f64]) -> f64 {
-    let mut values = values.to_vec();
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
 }

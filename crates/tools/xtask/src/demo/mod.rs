@@ -2,7 +2,7 @@
 
 mod api;
 mod bulk;
-mod cast;
+pub mod cast;
 mod environment;
 mod linked;
 mod phones;
@@ -17,7 +17,7 @@ use clap::Args;
 pub use environment::Environment;
 pub use phones::Phones;
 use report::Report;
-pub use stage::Stage;
+pub use stage::{Business, Stage};
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::Instant;

@@ -62,6 +62,11 @@ impl Phones {
         self.call(scan).await.map(drop)
     }
 
+    /// What the simulator counted.
+    pub async fn stats(&self) -> Result<Value> {
+        self.call(self.http.get(format!("{}/sim/stats", self.url))).await
+    }
+
     /// How often a phone shows the message of a linked device with this id.
     pub async fn shown(&self, wa_id: &str, number: &str, wire_id: &str) -> Result<usize> {
         Ok(self.wire_ids(wa_id, number).await?.iter().filter(|shown| *shown == wire_id).count())
