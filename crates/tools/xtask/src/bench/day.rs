@@ -90,7 +90,7 @@ pub async fn run(root: &Path, options: Options) -> Result<ExitCode> {
         ("BARID_SESSION_POOL__POOL__MIN_TURN", "2s".to_owned()),
         ("BARID_SESSION_POOL__TELEMETRY__LOG", "warn".to_owned()),
     ];
-    let house = House::start(root, &settings).await?;
+    let house = House::start(root, options.keep, &settings).await?;
     eprintln!("linking {businesses} businesses");
     let mut tenants = Vec::new();
     for business in 0..businesses {
@@ -159,7 +159,6 @@ pub async fn run(root: &Path, options: Options) -> Result<ExitCode> {
     std::fs::write(&drawn, picture::draw(&title, &names, &points, MAX_WAIT)).with_context(|| format!("writing {}", drawn.display()))?;
     eprintln!("drawn in {}", drawn.display());
     println!("{figures}");
-    house.end(options.keep)?;
     let right = lost == 0 && duplicates == 0 && ratio <= 2.0 && longest <= MAX_WAIT.as_secs_f64();
     Ok(if right { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -17,12 +17,34 @@ const PORT_OFFSET: &str = "700";
 const DAILY_QUOTA: u32 = 1_000_000;
 
 pub struct House {
-    root: PathBuf,
-    home: PathBuf,
+    running: Running,
     pub stage: Stage,
     pub api: Api,
     pub platform: Api,
     pub phones: Phones,
+}
+
+/// The processes; they end with it.
+struct Running {
+    root: PathBuf,
+    home: PathBuf,
+    keep: bool,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if self.keep {
+            eprintln!("Barid stays up; `{}={} cargo xtask down` stops it", workspace::HOME, self.home.display());
+        } else if let Err(error) = command(&self.root, &self.home, &["down"]).stdout(Stdio::null()).status() {
+            eprintln!("Barid was not stopped: {error}");
+        }
+    }
+}
+
+fn command(root: &Path, home: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(std::env::current_exe().unwrap_or_else(|_| "xtask".into()));
+    command.args(arguments).current_dir(root).env(workspace::HOME, home);
+    command
 }
 
 /// A device that can send.
@@ -35,10 +57,11 @@ pub struct Device {
 }
 
 impl House {
-    /// Starts a release build with an empty database and these settings on top, over wss with a certificate of its own.
-    pub async fn start(root: &Path, settings: &[(&str, String)]) -> Result<Self> {
+    /// Starts a release build with an empty database and these settings on top, over wss with a certificate of its own. It is stopped in the
+    /// end, unless it shall stay to be looked at.
+    pub async fn start(root: &Path, keep: bool, settings: &[(&str, String)]) -> Result<Self> {
         let home = root.join("target/bench");
-        let earlier = House::command(root, &home, &["down"]).stdout(Stdio::null()).stderr(Stdio::null()).status()?;
+        let earlier = command(root, &home, &["down"]).stdout(Stdio::null()).stderr(Stdio::null()).status()?;
         ensure!(earlier.success(), "an earlier measurement still runs in {}", home.display());
         match std::fs::remove_dir_all(&home) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error).context("clearing target/bench"),
@@ -49,16 +72,17 @@ impl House {
         std::fs::write(&certificate, made.cert.pem())?;
         std::fs::write(&key, made.signing_key.serialize_pem())?;
         let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
-        let mut command = House::command(root, &home, &["up", "--detach", "--release", "--no-demo", "--port-offset", PORT_OFFSET]);
-        command.env("BARID_SIMULATOR__WEB__LISTEN_TLS", format!("127.0.0.1:{port}"));
-        command.env("BARID_SIMULATOR__WEB__CERTIFICATE", &certificate).env("BARID_SIMULATOR__WEB__PRIVATE_KEY", &key);
-        command.env("BARID_SESSION_POOL__WEB__URL", format!("wss://localhost:{port}/ws/chat"));
-        command.env("BARID_SESSION_POOL__WEB__ROOT_CERTIFICATE", &certificate);
+        let mut up = command(root, &home, &["up", "--detach", "--release", "--no-demo", "--port-offset", PORT_OFFSET]);
+        up.env("BARID_SIMULATOR__WEB__LISTEN_TLS", format!("127.0.0.1:{port}"));
+        up.env("BARID_SIMULATOR__WEB__CERTIFICATE", &certificate).env("BARID_SIMULATOR__WEB__PRIVATE_KEY", &key);
+        up.env("BARID_SESSION_POOL__WEB__URL", format!("wss://localhost:{port}/ws/chat"));
+        up.env("BARID_SESSION_POOL__WEB__ROOT_CERTIFICATE", &certificate);
         for (name, value) in settings {
-            command.env(name, value);
+            up.env(name, value);
         }
         eprintln!("building and starting Barid in {}", home.display());
-        let status = command.stdout(Stdio::null()).status().context("starting Barid")?;
+        let status = up.stdout(Stdio::null()).status().context("starting Barid")?;
+        let guard = Running { root: root.to_owned(), home: home.clone(), keep };
         if !status.success() {
             bail!("Barid did not come up; the story is in {}", home.join("logs/up.log").display());
         }
@@ -66,34 +90,17 @@ impl House {
         let stage = Stage::set(&home, environment.clone()).await?;
         let platform_key = environment.platform_key.as_deref().context("the platform's key is in dev.env")?;
         let platform = Api::new(reqwest::Client::new(), &environment.url, platform_key);
-        Ok(Self { root: root.to_owned(), home, api: stage.api.clone(), platform, phones: stage.phones.clone(), stage })
-    }
-
-    fn command(root: &Path, home: &Path, arguments: &[&str]) -> Command {
-        let mut command = Command::new(std::env::current_exe().unwrap_or_else(|_| "xtask".into()));
-        command.args(arguments).current_dir(root).env(workspace::HOME, home);
-        command
-    }
-
-    /// Stops it, unless it shall stay to be looked at.
-    pub fn end(self, keep: bool) -> Result<()> {
-        if keep {
-            eprintln!("Barid stays up; `{}={} cargo xtask down` stops it", workspace::HOME, self.home.display());
-            return Ok(());
-        }
-        let status = House::command(&self.root, &self.home, &["down"]).stdout(Stdio::null()).status()?;
-        ensure!(status.success(), "Barid did not stop");
-        Ok(())
+        Ok(Self { running: guard, api: stage.api.clone(), platform, phones: stage.phones.clone(), stage })
     }
 
     pub fn restart(&self, name: &str) -> Result<()> {
-        let status = House::command(&self.root, &self.home, &["restart", name]).stdout(Stdio::null()).status()?;
+        let status = command(&self.running.root, &self.running.home, &["restart", name]).stdout(Stdio::null()).status()?;
         ensure!(status.success(), "{name} did not restart");
         Ok(())
     }
 
     pub fn process(&self, name: &str) -> Result<u32> {
-        super::process::named(&self.home, name)
+        super::process::named(&self.running.home, name)
     }
 
     /// Makes a business; `more` are fields of the tenant beside those that it must have.

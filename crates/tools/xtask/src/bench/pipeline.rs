@@ -38,6 +38,7 @@ const HALF_LOAD: Duration = Duration::from_secs(8);
 pub async fn run(root: &Path, options: Options) -> Result<ExitCode> {
     let house = House::start(
         root,
+        options.keep,
         &[
             ("BARID_GATEWAY__LIMITS__PER_MINUTE", "100000000".to_owned()),
             ("BARID_GATEWAY__LIMITS__BURST", "1000000".to_owned()),
@@ -96,7 +97,6 @@ pub async fn run(root: &Path, options: Options) -> Result<ExitCode> {
             "bulk": {"messages": BULK, "accept_ms": tenth(bulk)},
         })
     );
-    house.end(options.keep)?;
     Ok(ExitCode::SUCCESS)
 }
 

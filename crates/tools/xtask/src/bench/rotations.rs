@@ -38,7 +38,7 @@ pub async fn run(root: &Path, options: Options) -> Result<ExitCode> {
         ("BARID_SESSION_POOL__POOL__LOGINS_PER_SECOND", "200".to_owned()),
         ("BARID_SESSION_POOL__TELEMETRY__LOG", "warn".to_owned()),
     ];
-    let house = House::start(root, &settings).await?;
+    let house = House::start(root, options.keep, &settings).await?;
     let pool = house.process("session-pool")?;
     eprintln!("linking {} devices", options.sessions);
     let tenant = house.business("rotations", json!({})).await?;
@@ -81,6 +81,5 @@ pub async fn run(root: &Path, options: Options) -> Result<ExitCode> {
             "growth_percent": tenth(growth),
         })
     );
-    house.end(options.keep)?;
     Ok(if growth <= TOLERANCE { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -45,7 +45,7 @@ pub async fn run(root: &Path, options: Options) -> Result<ExitCode> {
         ("BARID_SESSION_POOL__POOL__LINGER", "2h".to_owned()),
         ("BARID_SESSION_POOL__TELEMETRY__LOG", "warn".to_owned()),
     ];
-    let house = House::start(root, &settings).await?;
+    let house = House::start(root, options.keep, &settings).await?;
     let pool = house.process("session-pool")?;
     tokio::time::sleep(Duration::from_secs(5)).await;
     let empty = process::resident(pool)?;
@@ -121,7 +121,6 @@ pub async fn run(root: &Path, options: Options) -> Result<ExitCode> {
             "kib_per_restored_session": each(again),
         })
     );
-    house.end(options.keep)?;
     let all = traffic["accepted"] == traffic["acknowledged"];
     Ok(if all { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
