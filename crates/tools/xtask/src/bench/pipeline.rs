@@ -29,7 +29,8 @@ pub struct Options {
 }
 
 /// The processes whose time is told, by their names.
-const PROCESSES: [&str; 9] = ["gateway", "queue", "template", "tenant", "session-pool", "analytics", "simulator", "nats", "postgres"];
+const PROCESSES: [&str; 9] =
+    ["gateway", "queue", "template", "tenant", "session-pool", "analytics", "simulator", "nats-server", "PostgreSQL"];
 const BULK: usize = 10_000;
 const LIMIT: Duration = Duration::from_secs(300);
 /// How long requests come at half the rate.
@@ -190,5 +191,10 @@ impl Load<'_> {
 
 fn invoice(business: &Business, index: usize) -> Value {
     let place = business.role.place;
-    json!({"recipient": cast::customer(place, 2_000 + index % 50_000), "template": "invoice", "variables": cast::invoice(place, index)})
+    json!({
+        "recipient": cast::customer(place, 2_000 + index % 50_000),
+        "template": "invoice",
+        "variables": cast::invoice(place, index),
+        "mediaUrl": "https://storage.example.com/invoices/1.pdf",
+    })
 }
