@@ -16,8 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     Error,
-    clients::Ledger,
-    pump,
+    clients::{Ledger, repeat},
     store::{Delivery, Rest, Store},
     verdict::{self, Effect},
 };
@@ -85,7 +84,7 @@ impl Inbox {
             self.store.delivered(ids(&deliveries)).await?;
             return Ok(deliveries.len());
         };
-        let alone = deliveries.len() == 1 || matches!(&error, Error::Refused(status) if pump::passes(status));
+        let alone = deliveries.len() == 1 || matches!(&error, Error::Refused(status) if repeat::may_pass(status));
         if alone {
             self.store.postpone(ids(&deliveries)).await?;
             return Err(error);
