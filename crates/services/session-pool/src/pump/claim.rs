@@ -63,7 +63,7 @@ impl Pump {
         let (now, wall) = (self.parts.lease.now(), self.parts.clock.now());
         for session in answer.stale_sessions.iter().filter_map(|id| id.parse().ok()) {
             tracing::warn!(%session, "owned by another now");
-            self.board.lost(session);
+            self.slots.given_up.extend(self.board.give_up(session));
         }
         let mut counts: HashMap<SessionId, u32> = HashMap::new();
         for message in answer.messages {

@@ -6,6 +6,7 @@ mod claim;
 mod courier;
 mod errands;
 mod gates;
+mod handover;
 mod notices;
 mod report;
 mod rotate;
@@ -33,13 +34,14 @@ use uuid::Uuid;
 
 use crate::{
     Error,
+    balance::Replica,
     breaker::{Outage, OutageRules},
     choice::Why,
     clients::{Directory, Ledger},
     link::{Dialer, Ended},
     logins::{self, Budget},
     ownership::Lease,
-    store::{Patience, Rest, Standing, Store},
+    store::{GivenUp, Patience, Rest, Store},
     verdict::{self, Effect},
 };
 use board::Board;
@@ -71,7 +73,7 @@ pub(crate) struct Parts {
     pub clock: Arc<dyn Clock>,
     pub lease: Lease,
     /// Replicas that are alive.
-    pub alive: watch::Receiver<Vec<Uuid>>,
+    pub alive: watch::Receiver<Vec<Replica>>,
     pub cloud: Client,
     /// Makes connections for linked devices; missing in a build without them.
     pub dialer: Option<Arc<dyn Dialer>>,
@@ -116,9 +118,9 @@ struct Slots {
     ended: Vec<(SessionId, u64, Ended)>,
     /// States that are not written yet.
     states: HashMap<SessionId, SessionState>,
-    given_up: Vec<Standing>,
+    given_up: Vec<GivenUp>,
     why: Vec<Why>,
-    /// When it was last asked who should be connected although nothing waits.
+    /// When it was last asked which sessions are wanted although nothing waits.
     due_looked: Option<Duration>,
     /// Errands that are being run.
     running: HashSet<Uuid>,
@@ -210,6 +212,7 @@ impl Pump {
         let since = self.parts.lease.now().saturating_sub(self.looked);
         if since >= self.parts.config.tick || (self.stale && since >= GLANCE && self.free() > 0) {
             self.look().await?;
+            self.hand_over().await?;
             self.take().await?;
             self.rotate().await?;
         }
@@ -243,7 +246,7 @@ impl Pump {
         let now = self.parts.lease.now();
         self.looked = now;
         self.board.set_demand(demand, now);
-        self.look_for_devices(now).await?;
+        self.look_for_wanted(now).await?;
         let unread = self.board.unread(now);
         if !unread.is_empty() {
             let mut senders = self.parts.store.senders(unread.clone()).await?;
@@ -266,15 +269,16 @@ impl Pump {
             self.parts.store.touch(used).await?;
         }
         self.board.pace_young(now, |linked| self.gates.hourly(linked, wall));
-        self.board.prune(now);
+        self.slots.given_up.extend(self.board.prune(now));
         self.gates.prune(now);
         Ok(())
     }
 
-    /// Becomes the owner of sessions that have messages waiting and no owner: first here, then in the ledger's fence.
+    /// Becomes the owner of sessions on the Cloud API that need one: first here, then in the ledger's fence.
     async fn take(&mut self) -> Result<(), Error> {
-        let (now, wall, alive) = (self.parts.lease.now(), self.parts.clock.now(), self.alive());
-        let wanted: Vec<SessionId> = self.board.takeable(now, wall, self.parts.replica, &alive).take(TAKE).collect();
+        let (now, wall, balance) = (self.parts.lease.now(), self.parts.clock.now(), self.balance());
+        let mut wanted = self.board.takeable(now, wall, &balance);
+        wanted.truncate(TAKE);
         if !wanted.is_empty() {
             self.own(wanted, now).await?;
         }
@@ -282,10 +286,10 @@ impl Pump {
     }
 
     /// Replicas that are alive, as far as is known.
-    fn alive(&mut self) -> Vec<Uuid> {
+    fn alive(&mut self) -> Vec<Replica> {
         let mut alive = self.parts.alive.borrow().clone();
-        self.left.retain(|replica| alive.contains(replica));
-        alive.retain(|replica| !self.left.contains(replica));
+        self.left.retain(|left| alive.iter().any(|replica| replica.id == *left));
+        alive.retain(|replica| !self.left.contains(&replica.id));
         alive
     }
 
@@ -316,7 +320,7 @@ impl Pump {
                     self.board.lost(session);
                     self.parts.store.let_go(self.parts.replica, session, epoch, *standing).await?;
                 }
-                None => self.board.lost(session),
+                None => self.slots.given_up.extend(self.board.give_up(session)),
             }
         }
         Ok(())
@@ -327,6 +331,7 @@ impl Pump {
         match notice {
             Notice::Demand => {}
             Notice::Changed(session) => session.into_iter().for_each(|session| self.board.changed(session)),
+            Notice::Offered => self.slots.due_looked = None,
             Notice::Errand => self.slots.errands_stale = true,
             Notice::Released(replica) => {
                 self.left.extend(replica);

@@ -9,7 +9,7 @@ use barid_whatsapp::cloud::Number;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use super::{Store, WEB, credentials_place};
+use super::{Store, WEB, credentials_place, pair};
 use crate::Error;
 
 /// A session as its owner needs it.
@@ -20,6 +20,8 @@ pub(crate) struct Sender {
     pub way: Way,
     pub messages_per_minute: u32,
     pub last_used: Option<DateTime<Utc>>,
+    /// The replica that owned it when this was read, be it alive or not.
+    pub owner: Option<Uuid>,
 }
 
 /// How a session reaches WhatsApp.
@@ -51,9 +53,10 @@ impl Store {
         let ids: Vec<Uuid> = sessions.into_iter().map(SessionId::uuid).collect();
         let read = move |tx: Tx| async move {
             tx.rows(
-                "SELECT id, tenant_id, state, phone_number_id, credentials, messages_per_minute, last_used_at, portfolio_id,
-                    connector, device_name, presence, pinned, linked_at, visited_at
-                 FROM session_pool.sessions WHERE id = ANY($1) AND deleted_at IS NULL",
+                "SELECT s.id, s.tenant_id, s.state, s.phone_number_id, s.credentials, s.messages_per_minute, s.last_used_at, s.portfolio_id,
+                    s.connector, s.device_name, s.presence, s.pinned, s.linked_at, s.visited_at, o.replica_id
+                 FROM session_pool.sessions s LEFT JOIN session_pool.owners o ON o.session_id = s.id
+                 WHERE s.id = ANY($1) AND s.deleted_at IS NULL",
                 [ids.into()],
             )
             .await
@@ -89,6 +92,7 @@ impl Store {
                 way,
                 messages_per_minute: row.try_get_by_index::<i32>(5)?.cast_unsigned(),
                 last_used: row.try_get_by_index(6)?,
+                owner: row.try_get_by_index(14)?,
             };
             senders.insert(id, sender);
         }
@@ -107,11 +111,7 @@ impl Store {
             )
             .await
         };
-        let rows = self.db.engine.transaction("due devices", read).await?;
-        let pair = |row: &sea_orm::QueryResult| {
-            Ok((SessionId::from_uuid(row.try_get_by_index(0)?), TenantId::from_uuid(row.try_get_by_index(1)?)))
-        };
-        rows.iter().map(pair).collect()
+        self.db.engine.transaction("due devices", read).await?.iter().map(pair).collect()
     }
 
     /// Linked devices whose owner died or left: something of theirs may be under way that only the next owner can settle.
@@ -126,11 +126,7 @@ impl Store {
             )
             .await
         };
-        let rows = self.db.engine.transaction("orphans", read).await?;
-        let pair = |row: &sea_orm::QueryResult| {
-            Ok((SessionId::from_uuid(row.try_get_by_index(0)?), TenantId::from_uuid(row.try_get_by_index(1)?)))
-        };
-        rows.iter().map(pair).collect()
+        self.db.engine.transaction("orphans", read).await?.iter().map(pair).collect()
     }
 
     /// Remembers that sessions were used just now.

@@ -5,13 +5,13 @@ use barid_domain::SessionId;
 use barid_proto::session_pool::v1::SessionState;
 use uuid::Uuid;
 
-use super::{Standing, Store};
+use super::{GivenUp, Store};
 use crate::Error;
 
 impl Store {
     /// Writes the states that connections gave to their sessions, and gives up sessions, each unless it got another owner or epoch in between.
     /// A session that became cold was visited.
-    pub(crate) async fn settle(&self, replica: Uuid, states: Vec<(SessionId, SessionState)>, given_up: Vec<Standing>) -> Result<(), Error> {
+    pub(crate) async fn settle(&self, replica: Uuid, states: Vec<(SessionId, SessionState)>, given_up: Vec<GivenUp>) -> Result<(), Error> {
         let now = self.clock.now();
         let settle = move |tx: Tx| async move {
             if !states.is_empty() {
@@ -24,12 +24,14 @@ impl Store {
                 .await?;
             }
             if !given_up.is_empty() {
-                let (ids, epochs): (Vec<Uuid>, Vec<i64>) =
-                    given_up.into_iter().map(|(session, epoch)| (session.uuid(), epoch.cast_signed())).unzip();
+                let ids: Vec<Uuid> = given_up.iter().map(|one| one.session.uuid()).collect();
+                let epochs: Vec<i64> = given_up.iter().map(|one| one.epoch.cast_signed()).collect();
+                let offered: Vec<bool> = given_up.iter().map(|one| one.offered).collect();
                 tx.run(
-                    "UPDATE session_pool.owners o SET replica_id = $4 FROM UNNEST($1::uuid[], $2::bigint[]) AS v (id, epoch)
-                     WHERE o.session_id = v.id AND o.epoch = v.epoch AND o.replica_id = $3",
-                    [ids.into(), epochs.into(), replica.into(), Uuid::nil().into()],
+                    "UPDATE session_pool.owners o SET replica_id = $5, offered_at = CASE WHEN v.offered THEN now() END
+                     FROM UNNEST($1::uuid[], $2::bigint[], $3::boolean[]) AS v (id, epoch, offered)
+                     WHERE o.session_id = v.id AND o.epoch = v.epoch AND o.replica_id = $4",
+                    [ids.into(), epochs.into(), offered.into(), replica.into(), Uuid::nil().into()],
                 )
                 .await?;
             }

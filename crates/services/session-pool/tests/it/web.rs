@@ -203,6 +203,48 @@ async fn many_sessions_take_turns_in_few_slots() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_replica_that_joins_takes_connections_over() -> Result<()> {
+    let mut house = House::build().await?;
+    house.config.pool.slots = 40;
+    house.config.pool.heartbeat_ttl = Duration::from_secs(3);
+    let first = house.replica().await?;
+    let mut sessions = Vec::new();
+    for index in 0..24 {
+        sessions.push(house.linked(&format!("+2010000001{index:02}")).await?);
+    }
+    let send = async || {
+        let messages: Vec<_> =
+            sessions.iter().map(|(tenant, session)| house.ledger.text(*tenant, *session, CUSTOMER, "طلبك جاهز")).collect();
+        let ids: Vec<String> = messages.iter().map(|message| message.message_id.clone()).collect();
+        house.ledger.accept(messages).await;
+        for id in &ids {
+            house.acknowledged(id).await?;
+        }
+        anyhow::Ok(())
+    };
+    send().await?;
+    let second = house.replica().await?;
+    eventually(Duration::from_secs(20), || async {
+        let shares = house.shares().await?;
+        // The cap of 24 between two is 18, and 4 more are kept.
+        ensure!(shares.len() == 2 && shares[0] >= 2 && shares[0] + shares[1] == 24, "{shares:?}");
+        let warm = house.database.execute(&["SELECT count(*) FROM session_pool.sessions WHERE state = 4"]).await?;
+        ensure!(warm == "24", "{warm} are connected");
+        Ok(())
+    })
+    .await?;
+    send().await?;
+    for index in 0..24 {
+        let shown = house.shown_by(CUSTOMER, &format!("+2010000001{index:02}")).await?;
+        assert_eq!(shown.iter().map(|message| message["received"].as_u64()).collect::<Vec<_>>(), [Some(1), Some(1)], "{index}");
+    }
+    house.nothing_unknown().await?;
+    first.stop().await;
+    second.stop().await;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn numbers_are_checked_through_a_linked_session_and_remembered() -> Result<()> {
     let (house, replica) = House::start().await?;
     let (tenant, _) = house.linked_with(limited(3)).await?;

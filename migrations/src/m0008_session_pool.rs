@@ -1,0 +1,11 @@
+//! What a session's owner leaves to the next one.
+
+use crate::table::{all, one};
+
+pub(crate) fn statements() -> Vec<String> {
+    all([
+        // When an owner with more than its share let the session go, for another to take.
+        one("ALTER TABLE session_pool.owners ADD COLUMN offered_at timestamptz"),
+        one("CREATE INDEX ON session_pool.owners (offered_at) WHERE offered_at IS NOT NULL"),
+    ])
+}
