@@ -7,5 +7,7 @@ pub(crate) fn statements() -> Vec<String> {
         // When an owner with more than its share let the session go, for another to take.
         one("ALTER TABLE session_pool.owners ADD COLUMN offered_at timestamptz"),
         one("CREATE INDEX ON session_pool.owners (offered_at) WHERE offered_at IS NOT NULL"),
+        // When the budget for first messages to customers is whole again.
+        one("ALTER TABLE session_pool.sessions ADD COLUMN first_contacts_whole_at timestamptz"),
     ])
 }

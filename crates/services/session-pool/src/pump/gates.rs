@@ -10,32 +10,39 @@ use barid_domain::SessionId;
 use barid_proto::queue::v1::ClaimedMessage;
 use chrono::{DateTime, Utc};
 
+use super::later;
 use crate::{
     PacingConfig,
     pace::{Answer, FirstContacts, Limit, Portfolio, Recipients},
-    store::Way,
+    store::{Limits, Way},
 };
 
 /// Recipients remembered for a session at most.
 const REMEMBERED: usize = 4096;
 /// A session that sent nothing for so long starts anew.
 const IDLE: Duration = Duration::from_secs(25 * 3600);
+/// How often it is written what is used up; that much is forgotten when a replica dies.
+const TELL: Duration = Duration::from_secs(5);
 
 pub(super) struct Gates {
     pacing: PacingConfig,
     devices: HashMap<SessionId, Gate>,
     portfolios: HashMap<String, (Portfolio, Duration)>,
+    /// When it was last told what the next owners must know.
+    told: Duration,
 }
 
 struct Gate {
     recipients: Recipients<u64>,
     first: FirstContacts,
     used: Duration,
+    /// Whether the next owner would not know all of it.
+    untold: bool,
 }
 
 impl Gates {
     pub(super) fn new(pacing: PacingConfig) -> Self {
-        Self { pacing, devices: HashMap::new(), portfolios: HashMap::new() }
+        Self { pacing, devices: HashMap::new(), portfolios: HashMap::new(), told: Duration::ZERO }
     }
 
     /// Messages an hour of a device of this age.
@@ -52,8 +59,9 @@ impl Gates {
                 let spacing = self.pacing.recipient_spacing;
                 let gate = self.devices.entry(session).or_insert_with(|| Gate {
                     recipients: Recipients::new(spacing, REMEMBERED),
-                    first: FirstContacts::new(most, 0, now),
+                    first: FirstContacts::new(most, until(device.limits.first_contacts, wall), now),
                     used: now,
+                    untold: false,
                 });
                 gate.used = now;
                 gate.first.set(most, now);
@@ -63,6 +71,7 @@ impl Gates {
                     gate.recipients.sent(customer, now);
                     if !message.known_contact {
                         gate.first.sent();
+                        gate.untold = true;
                     }
                 }
                 answer
@@ -79,6 +88,23 @@ impl Gates {
             }
             Way::Cloud { .. } => Answer::Now,
         }
+    }
+
+    /// A session has come to this replica: what was known of it when it was here before is old.
+    pub(super) fn came(&mut self, session: SessionId) {
+        self.devices.remove(&session);
+    }
+
+    /// What the next owners must know and do not yet, now and then; all of it at once when sessions go.
+    pub(super) fn tell(&mut self, now: Duration, wall: DateTime<Utc>, at_once: bool) -> Vec<(SessionId, Limits)> {
+        if !at_once && now.saturating_sub(self.told) < TELL {
+            return Vec::new();
+        }
+        self.told = now;
+        let tell = |(session, gate): (&SessionId, &mut Gate)| {
+            std::mem::take(&mut gate.untold).then(|| (*session, Limits { first_contacts: later(wall, gate.first.whole_in(now)) }))
+        };
+        self.devices.iter_mut().filter_map(tell).collect()
     }
 
     /// Forgets what is of no more use.
@@ -101,6 +127,10 @@ pub(super) fn reason(limit: Limit) -> &'static str {
 
 fn age(linked: DateTime<Utc>, wall: DateTime<Utc>) -> Duration {
     (wall - linked).to_std().unwrap_or_default()
+}
+
+fn until(at: DateTime<Utc>, wall: DateTime<Utc>) -> Duration {
+    (at - wall).to_std().unwrap_or_default()
 }
 
 fn hash(recipient: &str) -> u64 {

@@ -41,7 +41,7 @@ use crate::{
     link::{Dialer, Ended},
     logins::{self, Budget},
     ownership::Lease,
-    store::{GivenUp, Patience, Rest, Store},
+    store::{GivenUp, Limits, Patience, Rest, Store},
     verdict::{self, Effect},
 };
 use board::Board;
@@ -118,6 +118,8 @@ struct Slots {
     ended: Vec<(SessionId, u64, Ended)>,
     /// States that are not written yet.
     states: HashMap<SessionId, SessionState>,
+    /// What sessions used up and is not written yet.
+    limits: HashMap<SessionId, Limits>,
     given_up: Vec<GivenUp>,
     why: Vec<Why>,
     /// When it was last asked which sessions are wanted although nothing waits.
@@ -148,6 +150,7 @@ impl Pump {
             outage: Outage::new(OutageRules::default()),
             ended: Vec::new(),
             states: HashMap::new(),
+            limits: HashMap::new(),
             given_up: Vec::new(),
             why: Vec::new(),
             due_looked: None,
@@ -295,6 +298,15 @@ impl Pump {
 
     async fn own(&mut self, wanted: Vec<SessionId>, now: Duration) -> Result<(), Error> {
         let taken = self.parts.store.take(self.parts.replica, wanted.clone(), self.parts.patience).await?;
+        let devices: Vec<SessionId> = taken.iter().map(|(session, _)| *session).filter(|session| self.board.is_web(*session)).collect();
+        if !devices.is_empty() {
+            // What the last owner wrote when it let them go.
+            let mut senders = self.parts.store.senders(devices.clone()).await?;
+            for session in devices {
+                self.gates.came(session);
+                self.board.set_sender(session, senders.remove(&session), now);
+            }
+        }
         // An owner that is alive beats several times before it is worth asking again.
         self.board.set_taken(&wanted, &taken, now + self.parts.config.heartbeat_ttl / 3);
         Ok(())

@@ -172,12 +172,17 @@ impl Pump {
     /// Writes what connections left to write, and tells what others may take.
     pub(super) async fn settle(&mut self) -> Result<(), Error> {
         self.write_rests().await?;
-        if self.slots.states.is_empty() && self.slots.given_up.is_empty() {
+        let at_once = self.draining || !self.slots.given_up.is_empty();
+        let limits = self.gates.tell(self.parts.lease.now(), self.parts.clock.now(), at_once);
+        self.slots.limits.extend(limits);
+        if self.slots.states.is_empty() && self.slots.given_up.is_empty() && self.slots.limits.is_empty() {
             return Ok(());
         }
         let states = self.slots.states.iter().map(|(session, state)| (*session, *state)).collect();
-        self.parts.store.settle(self.parts.replica, states, self.slots.given_up.clone()).await?;
+        let limits = self.slots.limits.iter().map(|(session, limits)| (*session, *limits)).collect();
+        self.parts.store.settle(self.parts.replica, states, limits, self.slots.given_up.clone()).await?;
         self.slots.states.clear();
+        self.slots.limits.clear();
         let given_up = std::mem::take(&mut self.slots.given_up);
         if given_up.iter().any(|one| one.offered) {
             self.parts.bus.notify(OFFERED, Bytes::new()).await;

@@ -34,7 +34,7 @@ pub(crate) use errands::{ERRAND, Errand, ErrandKind, Errands};
 pub(crate) use inbox::Delivery;
 pub(crate) use owners::{GivenUp, Patience, Standing};
 pub(crate) use pairings::{Opened, PAIRING};
-pub(crate) use sending::{Device, Sender, Way};
+pub(crate) use sending::{Device, Limits, Sender, Way};
 pub(crate) use standing::Rest;
 
 use crate::Error;

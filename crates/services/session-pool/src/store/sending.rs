@@ -45,6 +45,14 @@ pub(crate) struct Device {
     pub linked: Option<DateTime<Utc>>,
     /// When its last connection ended.
     pub visited: Option<DateTime<Utc>>,
+    pub limits: Limits,
+}
+
+/// What a linked device has used up, whoever owns it next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Limits {
+    /// When the budget for first messages to customers is whole again.
+    pub first_contacts: DateTime<Utc>,
 }
 
 impl Store {
@@ -54,7 +62,8 @@ impl Store {
         let read = move |tx: Tx| async move {
             tx.rows(
                 "SELECT s.id, s.tenant_id, s.state, s.phone_number_id, s.credentials, s.messages_per_minute, s.last_used_at, s.portfolio_id,
-                    s.connector, s.device_name, s.presence, s.pinned, s.linked_at, s.visited_at, o.replica_id
+                    s.connector, s.device_name, s.presence, s.pinned, s.linked_at, s.visited_at, o.replica_id,
+                    s.first_contacts_whole_at
                  FROM session_pool.sessions s LEFT JOIN session_pool.owners o ON o.session_id = s.id
                  WHERE s.id = ANY($1) AND s.deleted_at IS NULL",
                 [ids.into()],
@@ -72,6 +81,7 @@ impl Store {
                     pinned: row.try_get_by_index(11)?,
                     linked: row.try_get_by_index(12)?,
                     visited: row.try_get_by_index(13)?,
+                    limits: Limits { first_contacts: row.try_get_by_index::<Option<_>>(15)?.unwrap_or_default() },
                 })
             } else {
                 let key = self.vault.tenant(tenant.uuid()).await?;

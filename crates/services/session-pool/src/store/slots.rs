@@ -3,15 +3,22 @@
 use barid_db::Tx;
 use barid_domain::SessionId;
 use barid_proto::session_pool::v1::SessionState;
+use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use super::{GivenUp, Store};
+use super::{GivenUp, Limits, Store};
 use crate::Error;
 
 impl Store {
-    /// Writes the states that connections gave to their sessions, and gives up sessions, each unless it got another owner or epoch in between.
-    /// A session that became cold was visited.
-    pub(crate) async fn settle(&self, replica: Uuid, states: Vec<(SessionId, SessionState)>, given_up: Vec<GivenUp>) -> Result<(), Error> {
+    /// Writes the states that connections gave to their sessions and what those used up, and gives up sessions, each unless it got another
+    /// owner or epoch in between. A session that became cold was visited.
+    pub(crate) async fn settle(
+        &self,
+        replica: Uuid,
+        states: Vec<(SessionId, SessionState)>,
+        limits: Vec<(SessionId, Limits)>,
+        given_up: Vec<GivenUp>,
+    ) -> Result<(), Error> {
         let now = self.clock.now();
         let settle = move |tx: Tx| async move {
             if !states.is_empty() {
@@ -20,6 +27,17 @@ impl Store {
                     "UPDATE session_pool.sessions s SET state = v.state, visited_at = CASE WHEN v.state = 2 THEN $3 ELSE visited_at END
                      FROM UNNEST($1::uuid[], $2::smallint[]) AS v (id, state) WHERE s.id = v.id AND s.state BETWEEN 2 AND 5",
                     [ids.into(), states.into(), now.into()],
+                )
+                .await?;
+            }
+            if !limits.is_empty() {
+                let ids: Vec<Uuid> = limits.iter().map(|(session, _)| session.uuid()).collect();
+                let first_contacts: Vec<DateTime<Utc>> = limits.iter().map(|(_, limits)| limits.first_contacts).collect();
+                tx.run(
+                    "UPDATE session_pool.sessions s SET first_contacts_whole_at = v.first_contacts
+                     FROM UNNEST($1::uuid[], $2::timestamptz[]) AS v (id, first_contacts)
+                     WHERE s.id = v.id AND EXISTS (SELECT FROM session_pool.owners o WHERE o.session_id = s.id AND o.replica_id = $3)",
+                    [ids.into(), first_contacts.into(), replica.into()],
                 )
                 .await?;
             }

@@ -3,12 +3,13 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use barid_domain::{SessionId, TenantId};
 use barid_proto::{
-    queue::v1::{ReceiptKind, inbound_content::Kind},
+    queue::v1::{ClaimedMessage, ReceiptKind, inbound_content::Kind, outcome::Outcome},
     session_pool::v1::{
         CancelPairingRequest, CheckNumbersRequest, GetPairingPictureRequest, GetPairingRequest, Pairing, PairingState, Session,
         SessionState, StartPairingRequest, WebConnector, pairing_service_client::PairingServiceClient, session::Connector,
     },
 };
+use barid_session_pool::pace::{Curve, Point};
 use barid_testkit::eventually;
 use serde_json::{Value, json};
 use tonic::{Code, Status};
@@ -199,6 +200,33 @@ async fn many_sessions_take_turns_in_few_slots() -> Result<()> {
     assert!(most.trim().parse::<usize>()? <= 5, "{most} sessions are connected");
     house.nothing_unknown().await?;
     replica.stop().await;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_owner_is_no_new_day() -> Result<()> {
+    let mut house = House::build().await?;
+    // One at once, and the next after hours.
+    house.config.pacing.first_contacts = Curve { points: vec![Point { day: 0, most: 4 }], full_from: None };
+    let first = house.replica().await?;
+    let (tenant, session) = house.linked(PHONE).await?;
+    let send = async |to: &str, known_contact: bool| {
+        let message = ClaimedMessage { known_contact, ..house.ledger.text(tenant, session, to, "طلبك جاهز") };
+        let id = message.message_id.clone();
+        house.ledger.accept(vec![message]).await;
+        id
+    };
+    let waits = async |id: &str| {
+        house.outcome(id, |outcome| if let Outcome::Returned(failure) = outcome { Some(failure.reason) } else { None }).await
+    };
+    house.acknowledged(&send("+201112223335", false).await).await?;
+    first.stop().await;
+    let second = house.replica().await?;
+    let refused = send("+201112223336", false).await;
+    assert_eq!(waits(&refused).await?, "first_contact_budget");
+    house.acknowledged(&send("+201112223335", true).await).await?;
+    assert!(house.shown_by("+201112223336", PHONE).await?.is_empty());
+    second.stop().await;
     Ok(())
 }
 
