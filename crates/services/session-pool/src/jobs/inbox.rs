@@ -1,9 +1,9 @@
 //! Brings what Meta told to the ledger: what became of messages, and that customers wrote. A delivery leaves the inbox when the ledger has
 //! it, and not before.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
-use barid_domain::{Clock, Phone};
+use barid_domain::{Clock, Phone, SessionId};
 use barid_proto::{
     queue::v1::{Inbound as WireInbound, Receipt, ReceiptKind, ReportInboundRequest, ReportReceiptsRequest},
     timestamp,
@@ -48,8 +48,20 @@ pub(crate) fn start(jobs: &Jobs, inbox: Inbox) {
 struct Contents {
     receipts: Vec<Receipt>,
     inbound: Vec<WireInbound>,
+    /// Sessions to which customers wrote.
+    used: BTreeSet<SessionId>,
     /// Sessions that shall rest, and why.
     rests: Vec<(usize, Rest, &'static str)>,
+}
+
+impl Contents {
+    fn hear(&mut self, delivery: &Delivery, messages: impl IntoIterator<Item = WireInbound>) {
+        let before = self.inbound.len();
+        self.inbound.extend(messages);
+        if self.inbound.len() > before {
+            self.used.insert(delivery.session);
+        }
+    }
 }
 
 impl Inbox {
@@ -110,6 +122,9 @@ impl Inbox {
         for inbound in contents.inbound.chunks(INBOUND) {
             self.ledger.clone().report_inbound(ReportInboundRequest { inbound: inbound.to_vec() }).await?;
         }
+        if !contents.used.is_empty() {
+            self.store.touch(contents.used.into_iter().collect()).await?;
+        }
         for (index, rest, reason) in contents.rests {
             self.store.rest(deliveries[index].session, deliveries[index].tenant, rest, reason).await?;
         }
@@ -121,7 +136,7 @@ impl Inbox {
         for (index, delivery) in deliveries.iter().enumerate() {
             #[cfg(feature = "web")]
             if let Some(messages) = crate::web::unpack(&delivery.body) {
-                contents.inbound.extend(messages);
+                contents.hear(delivery, messages);
                 continue;
             }
             let changes = webhook::parse(&delivery.body).unwrap_or_else(|error| {
@@ -138,7 +153,7 @@ impl Inbox {
                     }
                     contents.receipts.extend(receipt(delivery, status));
                 }
-                contents.inbound.extend(change.inbound.into_iter().filter_map(|message| inbound(delivery, message)));
+                contents.hear(delivery, change.inbound.into_iter().filter_map(|message| inbound(delivery, message)));
             }
         }
         contents

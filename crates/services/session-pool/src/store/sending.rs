@@ -139,12 +139,14 @@ impl Store {
         self.db.engine.transaction("orphans", read).await?.iter().map(pair).collect()
     }
 
-    /// Remembers that sessions were used just now.
+    /// Remembers that sessions were used just now. Half a minute is as exact as it gets, so that a talk is not a write for each word.
     pub(crate) async fn touch(&self, sessions: Vec<SessionId>) -> Result<(), Error> {
         let ids: Vec<Uuid> = sessions.into_iter().map(SessionId::uuid).collect();
         let now = self.clock.now();
         let touch = move |tx: Tx| async move {
-            tx.run("UPDATE session_pool.sessions SET last_used_at = $2 WHERE id = ANY($1)", [ids.into(), now.into()]).await
+            let sql = "UPDATE session_pool.sessions SET last_used_at = $2
+                 WHERE id = ANY($1) AND (last_used_at IS NULL OR last_used_at <= $2 - interval '30 seconds')";
+            tx.run(sql, [ids.into(), now.into()]).await
         };
         self.db.engine.transaction("touch sessions", touch).await?;
         Ok(())
