@@ -32,7 +32,7 @@ impl Entry {
     fn activity(&self, now: Duration, wall: DateTime<Utc>, min_warm: Duration) -> Activity {
         let idle = now.saturating_sub(self.active.max(self.berth.used.unwrap_or_default()));
         let is_new = |since: DateTime<Utc>| (wall - since).to_std().is_ok_and(|held| held < min_warm);
-        let rests = !self.can_send() || !self.berth.backoff.wait(now).max(self.breaker.wait(now)).is_zero();
+        let rests = !self.can_send() || !self.berth.rests(now).max(self.breaker.wait(now)).is_zero();
         let at_work = self.in_flight > 0 || self.wants_owner() || matches!(self.ownership, Ownership::Fencing(_));
         match &self.berth.phase {
             // Who rests after failures would fail elsewhere.

@@ -113,7 +113,7 @@ impl Pump {
 
     pub(super) fn down(&mut self, session: SessionId, epoch: u64, ended: Ended) {
         tracing::info!(%session, epoch, reason = ended.reason, "not connected");
-        self.board.down(session, self.parts.clock.now());
+        self.board.down(session, ended.next, self.parts.clock.now(), self.parts.lease.now());
         self.slots.states.insert(session, SessionState::Cold);
         self.slots.ended.push((session, epoch, ended));
         self.stale = true;

@@ -16,8 +16,9 @@ use super::{
 };
 use crate::{
     balance::{Balance, Turn},
+    breaker::Losses,
     choice::{self, Bar, Candidate, Class, Why},
-    link::{Call, Link},
+    link::{Call, Link, Next},
     logins::{Backoff, Failure},
     store::{Device, GivenUp, Way},
 };
@@ -32,6 +33,7 @@ pub(super) struct Berth {
     /// Since when it has a slot, by the clock.
     pub since: Option<DateTime<Utc>>,
     pub backoff: Backoff,
+    losses: Losses,
     /// When its last connection ended, if this replica saw it.
     visited: Option<DateTime<Utc>>,
     /// Things to do besides sending, and since when they wait.
@@ -66,6 +68,11 @@ impl Berth {
     /// Whether the session is of interest although no messages wait.
     pub(super) fn is_wanted(&self) -> bool {
         self.has_slot() || self.due || self.waits()
+    }
+
+    /// How long until it may connect again.
+    pub(super) fn rests(&self, now: Duration) -> Duration {
+        self.backoff.wait(now).max(self.losses.wait(now))
     }
 
     /// Whether something waits for a connection, besides messages.
@@ -123,7 +130,7 @@ impl Board {
             if !is_candidate {
                 return None;
             }
-            let resting = entry.berth.backoff.wait(now).max(entry.breaker.wait(now));
+            let resting = entry.berth.rests(now).max(entry.breaker.wait(now));
             let barred = match sender.state {
                 _ if device.linked.is_none() => Some(Bar::LoggedOut),
                 SessionState::Paused => Some(Bar::Paused),
@@ -236,11 +243,14 @@ impl Board {
     }
 
     /// A session's connection ended, or was not made. Its slot is free.
-    pub(super) fn down(&mut self, session: SessionId, wall: DateTime<Utc>) -> Option<TenantId> {
-        let entry = self.entries.get_mut(&session)?;
-        entry.berth.phase = Phase::Cold;
-        (entry.berth.since, entry.berth.visited) = (None, Some(wall));
-        Some(entry.tenant)
+    pub(super) fn down(&mut self, session: SessionId, next: Next, wall: DateTime<Utc>, now: Duration) {
+        let Some(entry) = self.entries.get_mut(&session) else { return };
+        let was_up = matches!(std::mem::take(&mut entry.berth.phase), Phase::Warm(_) | Phase::Draining(_));
+        let since = entry.berth.since.take().unwrap_or(wall);
+        entry.berth.visited = Some(wall);
+        if was_up && matches!(next, Next::Reconnect | Next::BackOff(_)) {
+            entry.berth.losses.lost((wall - since).to_std().unwrap_or_default(), now);
+        }
     }
 
     pub(super) fn connection_failed(&mut self, session: SessionId, failure: Failure, random: f64, now: Duration) {
@@ -254,6 +264,7 @@ impl Board {
         for session in sessions {
             if let Some(entry) = self.entries.get_mut(session) {
                 entry.berth.backoff.succeeded();
+                entry.berth.losses.forgive();
             }
         }
     }

@@ -1,4 +1,4 @@
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use barid_domain::{SessionId, TenantId};
@@ -199,6 +199,30 @@ async fn many_sessions_take_turns_in_few_slots() -> Result<()> {
     let most = house.database.execute(&["SELECT count(*) FROM session_pool.sessions WHERE state IN (3, 4, 5)"]).await?;
     assert!(most.trim().parse::<usize>()? <= 5, "{most} sessions are connected");
     house.nothing_unknown().await?;
+    replica.stop().await;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_that_is_lost_again_and_again_rests() -> Result<()> {
+    let (house, replica) = House::start().await?;
+    let (tenant, session) = house.linked(PHONE).await?;
+    let send = async || {
+        let message = house.ledger.text(tenant, session, CUSTOMER, "طلبك جاهز");
+        let id = message.message_id.clone();
+        house.ledger.accept(vec![message]).await;
+        house.acknowledged(&id).await
+    };
+    send().await?;
+    let mut took = Vec::new();
+    for _ in 0..3 {
+        house.whatsapp.arm(json!({"kind": "web_stream_error", "at": "now", "count": 1})).await?;
+        let begun = Instant::now();
+        send().await?;
+        took.push(begun.elapsed());
+    }
+    assert!(took[0] < Duration::from_secs(4) && took[1] < Duration::from_secs(4), "one or two are chance: {took:?}");
+    assert!(took[2] >= Duration::from_secs(4), "it came back at once: {took:?}");
     replica.stop().await;
     Ok(())
 }
