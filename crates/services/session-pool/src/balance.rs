@@ -82,11 +82,13 @@ pub struct Balance {
 }
 
 impl Balance {
-    /// By the replicas alive, `me` among them, which owns `owned` by now; and by the sessions that somebody should own and nobody does.
-    pub fn new(me: Uuid, owned: usize, replicas: &[Replica], unowned: usize, rules: Rules) -> Self {
+    /// By the replicas alive, `me` among them, as they were counted last; by `owned`, what this one owns by now; and by the sessions that
+    /// somebody should own and that were nobody's in that count.
+    pub fn new(me: Uuid, owned: usize, counted: &[Replica], unowned: usize, rules: Rules) -> Self {
         let current = |replica: &Replica| Replica { owned: if replica.id == me { owned } else { replica.owned }, ..*replica };
-        let replicas: Vec<Replica> = replicas.iter().map(current).collect();
-        let total = unowned + replicas.iter().map(|replica| replica.owned).sum::<usize>();
+        let replicas: Vec<Replica> = counted.iter().map(current).collect();
+        // What this one let go since is somebody's to be, and what it took was unowned.
+        let total = unowned + replicas.iter().zip(counted).map(|(now, before)| now.owned.max(before.owned)).sum::<usize>();
         let share = total as f64 / replicas.len().max(1) as f64 * rules.tolerance;
         // Counts of sessions fit; and 55.000000000000007 is 55.
         let cap = (share - 1e-9).ceil() as usize + rules.slack;
@@ -259,19 +261,19 @@ mod tests {
             };
             let mut moves: HashMap<usize, u32> = HashMap::new();
             let mut told = count(&owner);
+            let mut unowned = 0;
             let turns = total / most_moves + 20;
             let mut last_move = 0;
             for turn in 0..2 * turns {
-                let alive = replicas(&told);
-                told = count(&owner);
-                let unowned = |owner: &BTreeMap<usize, Option<usize>>| owner.values().filter(|owner| owner.is_none()).count();
+                let (alive, free) = (replicas(&told), unowned);
+                (told, unowned) = (count(&owner), owner.values().filter(|owner| owner.is_none()).count());
                 for (index, id) in ids.iter().enumerate() {
                     let mine: Vec<Held> = owner
                         .iter()
                         .filter(|(_, owner)| **owner == Some(index))
                         .map(|(number, _)| held(*number, if (number + turn) % 4 < busy { Activity::Busy } else { Activity::Cold }))
                         .collect();
-                    let balance = Balance::new(*id, mine.len(), &alive, unowned(&owner), rules);
+                    let balance = Balance::new(*id, mine.len(), &alive, free, rules);
                     let release = balance.release(&mine);
                     prop_assert!(release.len() <= most_moves);
                     prop_assert!(release.is_empty() || balance.may_take() == 0);

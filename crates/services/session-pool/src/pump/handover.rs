@@ -47,8 +47,9 @@ impl Entry {
 }
 
 impl Board {
-    /// How many sessions are ours, and how many should be somebody's and are nobody's.
-    pub(super) fn owners(&self, alive: &[Replica], now: Duration) -> (usize, usize) {
+    /// How many sessions are ours, and how many should be somebody's and are nobody's. What was let go after `counted`, when it was last counted
+    /// who owns how many, is among those.
+    pub(super) fn owners(&self, alive: &[Replica], counted: DateTime<Utc>, now: Duration) -> (usize, usize) {
         let is_alive = |entry: &Entry| {
             let owner = entry.sender.as_ref().and_then(|sender| sender.owner);
             alive.iter().any(|replica| Some(replica.id) == owner)
@@ -56,11 +57,11 @@ impl Board {
         let is_owned = |entry: &Entry| match entry.ownership {
             Ownership::Ours(_) | Ownership::Fencing(_) => true,
             Ownership::Foreign(until) if until > now => true,
-            Ownership::Foreign(_) | Ownership::Unknown => entry.offered.is_none() && is_alive(entry),
+            Ownership::Foreign(_) | Ownership::Unknown => entry.offered.map_or_else(|| is_alive(entry), |since| since > counted),
         };
         let ours = self.entries.values().filter(|entry| entry.is_ours() && !entry.leaves).count();
-        let unowned = self.entries.values().filter(|entry| (entry.is_ours() && entry.leaves) || (entry.wants_owner() && !is_owned(entry)));
-        (ours, unowned.count())
+        let unowned = self.entries.values().filter(|entry| entry.wants_owner() && !is_owned(entry)).count();
+        (ours, unowned)
     }
 
     /// Our sessions, and what they do.
@@ -107,7 +108,7 @@ pub(super) fn waited(entry: &Entry, wall: DateTime<Utc>) -> Duration {
 impl Pump {
     pub(super) fn balance(&mut self) -> Balance {
         let (alive, now) = (self.alive(), self.parts.lease.now());
-        let (owned, unowned) = self.board.owners(&alive, now);
+        let (owned, unowned) = self.board.owners(&alive, self.counted, now);
         Balance::new(self.parts.replica, owned, &alive, unowned, Rules::default())
     }
 
@@ -115,7 +116,8 @@ impl Pump {
     pub(super) async fn hand_over(&mut self) -> Result<(), Error> {
         if self.parts.alive.has_changed().unwrap_or(false) {
             self.parts.alive.mark_unchanged();
-            let (balance, now, wall) = (self.balance(), self.parts.lease.now(), self.parts.clock.now());
+            self.counted = self.parts.clock.now();
+            let (balance, now, wall) = (self.balance(), self.parts.lease.now(), self.counted);
             let release = balance.release(&self.board.activities(now, wall));
             if !release.is_empty() {
                 tracing::info!(sessions = release.len(), "others have room for these sessions");

@@ -102,6 +102,8 @@ pub(crate) struct Pump {
     pending: Option<Pending>,
     /// Replicas that left since the last heartbeat counted them as alive.
     left: HashSet<Uuid>,
+    /// When that heartbeat was.
+    counted: DateTime<Utc>,
     /// Rests that are not written yet.
     rests: HashMap<SessionId, (TenantId, Rest, Cow<'static, str>)>,
     /// Whether something may wait that the board does not know.
@@ -169,6 +171,7 @@ impl Pump {
             notices,
             pending: None,
             left: HashSet::new(),
+            counted: DateTime::default(),
             rests: HashMap::new(),
             stale: true,
             looked: Duration::ZERO,

@@ -110,15 +110,15 @@ fn a_replica_with_its_share_leaves_sessions_to_those_with_room() {
     assert_eq!(takes(&board, &[40, 0], 5), 2, "nobody took them after all");
     assert_eq!(takes(&board, &[20, 40], 0), 17, "its share, and the other's favourites with it: the other has no room");
 
-    assert_eq!(board.owners(&[], NOW), (0, 50));
+    assert_eq!(board.owners(&[], wall(), NOW), (0, 50));
     let other = Replica { id: Uuid::from_u128(2), owned: 30 };
     for number in 0..30 {
         let sender = sender(SessionState::Cold).map(|sender| Sender { owner: Some(other.id), ..sender });
         board.set_sender(session(number), sender, NOW);
     }
     board.set_taken(&[session(30), session(31)], &[(session(30), 1)], NOW + Duration::from_secs(2));
-    assert_eq!(board.owners(&[other], NOW), (1, 18), "one is ours, and one was just found to be somebody's");
-    assert_eq!(board.owners(&[], NOW), (1, 48), "their owner died");
+    assert_eq!(board.owners(&[other], wall(), NOW), (1, 18), "one is ours, and one was just found to be somebody's");
+    assert_eq!(board.owners(&[], wall(), NOW), (1, 48), "their owner died");
 }
 
 #[test]
@@ -127,7 +127,7 @@ fn a_session_that_leaves_claims_nothing_more_and_goes_when_nothing_is_under_way(
     board.began(session(1), tenant(), 7, NOW, 0.0);
     board.leave(session(1));
     assert_eq!((most(&mut board, NOW), board.departed()), (0, vec![]), "one message is under way");
-    assert_eq!((board.owners(&[], NOW), board.activities(NOW, wall()).len()), ((0, 1), 0), "no more counted as ours");
+    assert_eq!((board.owners(&[], wall(), NOW), board.activities(NOW, wall()).len()), ((0, 0), 0), "no more ours to let go");
     board.ended(session(1), NOW);
     assert_eq!(board.departed(), [GivenUp { session: session(1), epoch: 7, offered: true }]);
     assert_eq!((board.epoch(session(1)), board.departed()), (None, vec![]));
@@ -156,6 +156,8 @@ fn what_is_offered_is_taken_by_one_with_room_although_nothing_waits() {
     board.set_offered(&[(session(1), tenant())], NOW, wall());
     assert_eq!(board.unread(NOW), [session(1)]);
     board.set_sender(session(1), sender(SessionState::Cold), NOW);
+    let counted = |counted| board.owners(&[], counted, NOW).1;
+    assert_eq!((counted(wall()), counted(wall() - TimeDelta::seconds(1))), (1, 0), "its last owner was counted with it");
     assert_eq!(board.takeable(NOW, wall(), &balance(&[40, 0])), [], "who let it go has no room");
     assert_eq!(board.takeable(NOW, wall(), &balance(&[0, 40])), [session(1)]);
     board.set_taken(&[session(1)], &[], NOW + Duration::from_secs(2));
