@@ -166,7 +166,7 @@ impl Inbox {
                 Some((Rest::Until(self.clock.now() + by), reason))
             }
             Effect::Stop { reason } => Some((Rest::Stopped, reason)),
-            Effect::Fine | Effect::None | Effect::BackOff => None,
+            Effect::Taken | Effect::Fine | Effect::ReachOut | Effect::None | Effect::BackOff => None,
         }
     }
 }

@@ -13,6 +13,7 @@ use chrono::{DateTime, Utc};
 use super::later;
 use crate::{
     PacingConfig,
+    breaker::{ReachOut, Refusal},
     pace::{Answer, FirstContacts, Limit, Portfolio, Recipients},
     store::{Limits, Way},
 };
@@ -35,6 +36,7 @@ pub(super) struct Gates {
 struct Gate {
     recipients: Recipients<u64>,
     first: FirstContacts,
+    reach_out: ReachOut,
     used: Duration,
     /// Whether the next owner would not know all of it.
     untold: bool,
@@ -57,15 +59,18 @@ impl Gates {
             Way::Web(device) => {
                 let most = device.linked.and_then(|linked| self.pacing.first_contacts.most(age(linked, wall)));
                 let spacing = self.pacing.recipient_spacing;
+                let (locked_until, locks) = device.limits.reach_out;
                 let gate = self.devices.entry(session).or_insert_with(|| Gate {
                     recipients: Recipients::new(spacing, REMEMBERED),
                     first: FirstContacts::new(most, until(device.limits.first_contacts, wall), now),
+                    reach_out: ReachOut::new(now + until(locked_until, wall), locks),
                     used: now,
                     untold: false,
                 });
                 gate.used = now;
                 gate.first.set(most, now);
-                let first = if message.known_contact { Answer::Now } else { gate.first.ask(now) };
+                let locked = Answer::after(gate.reach_out.wait(now), now, Limit::ReachOut);
+                let first = if message.known_contact { Answer::Now } else { gate.first.ask(now).and(locked) };
                 let answer = gate.recipients.ask(customer, now).and(first);
                 if answer == Answer::Now {
                     gate.recipients.sent(customer, now);
@@ -90,6 +95,22 @@ impl Gates {
         }
     }
 
+    /// WhatsApp refused a message because the session may not write first; `first` when it did.
+    pub(super) fn refused(&mut self, session: SessionId, first: bool, now: Duration) -> Option<Refusal> {
+        let gate = self.devices.get_mut(&session)?;
+        gate.untold = true;
+        Some(gate.reach_out.refused(first, now))
+    }
+
+    /// WhatsApp took a message.
+    pub(super) fn acknowledged(&mut self, session: SessionId, first: bool) {
+        if let Some(gate) = self.devices.get_mut(&session) {
+            let before = gate.reach_out.locks();
+            gate.reach_out.succeeded(first);
+            gate.untold |= gate.reach_out.locks() != before;
+        }
+    }
+
     /// A session has come to this replica: what was known of it when it was here before is old.
     pub(super) fn came(&mut self, session: SessionId) {
         self.devices.remove(&session);
@@ -102,14 +123,18 @@ impl Gates {
         }
         self.told = now;
         let tell = |(session, gate): (&SessionId, &mut Gate)| {
-            std::mem::take(&mut gate.untold).then(|| (*session, Limits { first_contacts: later(wall, gate.first.whole_in(now)) }))
+            if !std::mem::take(&mut gate.untold) {
+                return None;
+            }
+            let reach_out = (later(wall, gate.reach_out.wait(now)), gate.reach_out.locks());
+            Some((*session, Limits { first_contacts: later(wall, gate.first.whole_in(now)), reach_out }))
         };
         self.devices.iter_mut().filter_map(tell).collect()
     }
 
     /// Forgets what is of no more use.
     pub(super) fn prune(&mut self, now: Duration) {
-        self.devices.retain(|_, gate| now.saturating_sub(gate.used) < IDLE);
+        self.devices.retain(|_, gate| gate.untold || now.saturating_sub(gate.used) < IDLE);
         self.portfolios.retain(|_, (_, used)| now.saturating_sub(*used) < IDLE);
     }
 }
@@ -121,6 +146,7 @@ pub(super) fn reason(limit: Limit) -> &'static str {
         Limit::WarmUp => "warming_up",
         Limit::Recipient => "recipient_spacing",
         Limit::FirstContact => "first_contact_budget",
+        Limit::ReachOut => "reach_out_locked",
         Limit::Portfolio => "portfolio_limit",
     }
 }

@@ -35,7 +35,7 @@ use uuid::Uuid;
 use crate::{
     Error,
     balance::Replica,
-    breaker::{Outage, OutageRules},
+    breaker::{Outage, OutageRules, Refusal},
     choice::Why,
     clients::{Directory, Ledger},
     link::{Dialer, Ended},
@@ -364,7 +364,7 @@ impl Pump {
             News::Ran { errand } => {
                 self.slots.running.remove(&errand);
             }
-            News::Sent { session, effect } => match effect {
+            News::Sent { session, first, effect } => match effect {
                 Effect::Pause { asked, shortest, reason } => {
                     let Some((tenant, strikes)) = self.board.pause(session) else { return };
                     let until = later(self.parts.clock.now(), verdict::rest(asked, shortest, strikes));
@@ -375,9 +375,27 @@ impl Pump {
                     self.rests.insert(session, (tenant, Rest::Stopped, reason.into()));
                 }
                 Effect::BackOff => self.board.failed(session, now),
+                Effect::Taken => {
+                    self.board.succeeded(session);
+                    self.gates.acknowledged(session, first);
+                }
                 Effect::Fine => self.board.succeeded(session),
+                Effect::ReachOut => self.refused(session, first, now),
                 Effect::None => {}
             },
+        }
+    }
+
+    /// A session may not write first, or is not even let to those who know it.
+    fn refused(&mut self, session: SessionId, first: bool, now: Duration) {
+        match self.gates.refused(session, first, now) {
+            Some(Refusal::Pause { until }) => {
+                let Some((tenant, _)) = self.board.pause(session) else { return };
+                let until = later(self.parts.clock.now(), until.saturating_sub(now));
+                self.rests.entry(session).or_insert((tenant, Rest::Until(until), verdict::LOCKED_OUT.into()));
+            }
+            Some(Refusal::NoFirstContacts { .. }) => tracing::warn!(%session, "WhatsApp does not let it write to new customers"),
+            None => {}
         }
     }
 

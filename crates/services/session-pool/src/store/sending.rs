@@ -53,6 +53,8 @@ pub(crate) struct Device {
 pub(crate) struct Limits {
     /// When the budget for first messages to customers is whole again.
     pub first_contacts: DateTime<Utc>,
+    /// Until when WhatsApp is taken not to let it write first, and how often it did not, one time after the other.
+    pub reach_out: (DateTime<Utc>, u32),
 }
 
 impl Store {
@@ -63,7 +65,7 @@ impl Store {
             tx.rows(
                 "SELECT s.id, s.tenant_id, s.state, s.phone_number_id, s.credentials, s.messages_per_minute, s.last_used_at, s.portfolio_id,
                     s.connector, s.device_name, s.presence, s.pinned, s.linked_at, s.visited_at, o.replica_id,
-                    s.first_contacts_whole_at
+                    s.first_contacts_whole_at, s.reach_out_until, s.reach_out_locks
                  FROM session_pool.sessions s LEFT JOIN session_pool.owners o ON o.session_id = s.id
                  WHERE s.id = ANY($1) AND s.deleted_at IS NULL",
                 [ids.into()],
@@ -81,7 +83,13 @@ impl Store {
                     pinned: row.try_get_by_index(11)?,
                     linked: row.try_get_by_index(12)?,
                     visited: row.try_get_by_index(13)?,
-                    limits: Limits { first_contacts: row.try_get_by_index::<Option<_>>(15)?.unwrap_or_default() },
+                    limits: Limits {
+                        first_contacts: row.try_get_by_index::<Option<_>>(15)?.unwrap_or_default(),
+                        reach_out: (
+                            row.try_get_by_index::<Option<_>>(16)?.unwrap_or_default(),
+                            row.try_get_by_index::<i32>(17)?.cast_unsigned(),
+                        ),
+                    },
                 })
             } else {
                 let key = self.vault.tenant(tenant.uuid()).await?;

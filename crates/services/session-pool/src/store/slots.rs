@@ -33,11 +33,14 @@ impl Store {
             if !limits.is_empty() {
                 let ids: Vec<Uuid> = limits.iter().map(|(session, _)| session.uuid()).collect();
                 let first_contacts: Vec<DateTime<Utc>> = limits.iter().map(|(_, limits)| limits.first_contacts).collect();
+                let untils: Vec<DateTime<Utc>> = limits.iter().map(|(_, limits)| limits.reach_out.0).collect();
+                let locks: Vec<i32> = limits.iter().map(|(_, limits)| limits.reach_out.1.cast_signed()).collect();
                 tx.run(
-                    "UPDATE session_pool.sessions s SET first_contacts_whole_at = v.first_contacts
-                     FROM UNNEST($1::uuid[], $2::timestamptz[]) AS v (id, first_contacts)
-                     WHERE s.id = v.id AND EXISTS (SELECT FROM session_pool.owners o WHERE o.session_id = s.id AND o.replica_id = $3)",
-                    [ids.into(), first_contacts.into(), replica.into()],
+                    "UPDATE session_pool.sessions s
+                     SET first_contacts_whole_at = v.first_contacts, reach_out_until = v.until, reach_out_locks = v.locks
+                     FROM UNNEST($1::uuid[], $2::timestamptz[], $3::timestamptz[], $4::integer[]) AS v (id, first_contacts, until, locks)
+                     WHERE s.id = v.id AND EXISTS (SELECT FROM session_pool.owners o WHERE o.session_id = s.id AND o.replica_id = $5)",
+                    [ids.into(), first_contacts.into(), untils.into(), locks.into(), replica.into()],
                 )
                 .await?;
             }

@@ -255,6 +255,45 @@ async fn a_new_owner_is_no_new_day() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_number_that_may_not_write_first_goes_on_with_its_customers_until_they_are_refused_too() -> Result<()> {
+    let (house, first) = House::start().await?;
+    let (tenant, session) = house.linked(PHONE).await?;
+    let send = async |to: &str, known_contact: bool| {
+        let message = ClaimedMessage { known_contact, ..house.ledger.text(tenant, session, to, "طلبك جاهز") };
+        let id = message.message_id.clone();
+        house.ledger.accept(vec![message]).await;
+        id
+    };
+    let waits = async |id: &str| {
+        house.outcome(id, |outcome| if let Outcome::Returned(failure) = outcome { Some(failure.reason) } else { None }).await
+    };
+    let state = async || house.get(tenant, &session.to_string()).await;
+    house.whatsapp.arm(json!({"kind": "web_nack", "code": 463, "count": 1})).await?;
+    assert_eq!(waits(&send("+201112223335", false).await).await?, "reach_out_locked");
+    assert_eq!(waits(&send("+201112223336", false).await).await?, "reach_out_locked");
+    house.acknowledged(&send(CUSTOMER, true).await).await?;
+    assert_eq!(state().await?.state(), SessionState::Warm, "it is not paused");
+    first.stop().await;
+
+    let second = house.replica().await?;
+    assert_eq!(waits(&send("+201112223336", false).await).await?, "reach_out_locked", "the next owner knows");
+    assert!(house.shown_by("+201112223336", PHONE).await?.is_empty(), "nothing was sent to new customers");
+    house.whatsapp.arm(json!({"kind": "web_nack", "code": 463, "count": 3})).await?;
+    for to in ["+201112223337", "+201112223338", "+201112223339"] {
+        assert_eq!(waits(&send(to, true).await).await?, "reach_out_locked");
+    }
+    eventually(Duration::from_secs(10), || async {
+        let session = state().await?;
+        ensure!(session.state() == SessionState::Paused && session.resume_time.is_some(), "{session:?}");
+        ensure!(session.state_reason.contains("even to customers who know it"), "{}", session.state_reason);
+        Ok(())
+    })
+    .await?;
+    second.stop().await;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_replica_that_joins_takes_connections_over() -> Result<()> {
     let mut house = House::build().await?;
     house.config.pool.slots = 40;
