@@ -314,16 +314,22 @@ async fn a_replica_that_joins_takes_connections_over() -> Result<()> {
         anyhow::Ok(())
     };
     send().await?;
+    let connected = async || house.database.execute(&["SELECT count(*) FROM session_pool.sessions WHERE state = 4"]).await;
     let second = house.replica().await?;
     eventually(Duration::from_secs(20), || async {
         let shares = house.shares().await?;
         // The cap of 24 between two is 18, and 4 more are kept.
         ensure!(shares.len() == 2 && shares[0] >= 2 && shares[0] + shares[1] == 24, "{shares:?}");
-        let warm = house.database.execute(&["SELECT count(*) FROM session_pool.sessions WHERE state = 4"]).await?;
+        let warm = connected().await?;
         ensure!(warm == "24", "{warm} are connected");
         Ok(())
     })
     .await?;
+    let gone = eventually(Duration::from_secs(2), || async {
+        ensure!(connected().await? != "24", "all are");
+        Ok(())
+    });
+    assert!(gone.await.is_err(), "what was handed over lingers on, as if nothing had happened");
     send().await?;
     for index in 0..24 {
         let shown = house.shown_by(CUSTOMER, &format!("+2010000001{index:02}")).await?;
