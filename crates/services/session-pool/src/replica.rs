@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use crate::{
     Error,
+    balance::Replica,
     ownership::Lease,
     pump::{Pump, RELEASED},
     store::Store,
@@ -20,7 +21,7 @@ pub(crate) struct Heart {
     pub replica: Uuid,
     pub ttl: Duration,
     pub lease: Lease,
-    pub alive: watch::Sender<Vec<Uuid>>,
+    pub alive: watch::Sender<Vec<Replica>>,
     /// How the replica stands, an encoded `Replica`.
     pub status: watch::Receiver<Vec<u8>>,
 }

@@ -12,8 +12,12 @@ use chrono::{DateTime, TimeDelta, Utc};
 /// What it means for the session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Effect {
+    /// WhatsApp took the message.
+    Taken,
     /// WhatsApp answers; whatever it said was about the message.
     Fine,
+    /// The session may not write first to people who do not know it.
+    ReachOut,
     /// Nothing.
     None,
     /// WhatsApp cannot take messages at the moment.
@@ -33,10 +37,16 @@ const RECIPIENT_REST: Duration = Duration::from_secs(6);
 /// What comes back uncounted is not tried in the same breath again.
 const BREATH: Duration = Duration::from_secs(1);
 
+/// WhatsApp's code for a number that may not write first.
+const REACH_OUT: &str = "reach_out_locked";
+/// Why a session rests that reaches not even customers who know it.
+pub(crate) const LOCKED_OUT: &str = "WhatsApp refuses what this number writes, even to customers who know it, because it wrote first to too many people; sending goes on later \
+     by itself. Write to customers who wrote first, or who expect it.";
+
 /// Judges a send that ended at `now`.
 pub(crate) fn judge(sent: Result<Sent, Failure>, now: DateTime<Utc>) -> (Outcome, Effect) {
     let failure = match sent {
-        Ok(Sent::Acknowledged { provider_id }) => return (Outcome::Acknowledged(Acknowledged { provider_id }), Effect::Fine),
+        Ok(Sent::Acknowledged { provider_id }) => return (Outcome::Acknowledged(Acknowledged { provider_id }), Effect::Taken),
         Err(failure) => failure,
     };
     let wire = |wait: Option<Duration>| WireFailure {
@@ -62,6 +72,7 @@ pub(crate) fn effect(failure: &Failure) -> Effect {
     match failure.action {
         Action::ReturnAndBackOff | Action::Uncertain => Effect::BackOff,
         Action::PauseSession => Effect::Pause { asked, shortest: REST, reason: sentence(failure.reason) },
+        Action::PauseNumberAndAlert if failure.reason == REACH_OUT => Effect::ReachOut,
         Action::PauseNumberAndAlert => Effect::Pause { asked, shortest: LONG_REST, reason: sentence(failure.reason) },
         Action::StopSession => Effect::Stop { reason: sentence(failure.reason) },
         Action::Retry => Effect::None,
@@ -95,10 +106,6 @@ fn sentence(reason: &str) -> &'static str {
         "spam_limited" => {
             "WhatsApp limits this number because customers blocked or reported it; sending goes on later by itself. Send less, and only what \
              customers expect."
-        }
-        "reach_out_locked" => {
-            "WhatsApp does not let this number write first to people for now; sending goes on later by itself. Write to customers who wrote first, \
-             or who expect it."
         }
         "new_chats_capped" => {
             "This number wrote to as many new people as WhatsApp lets it for now; sending goes on later by itself. Write to fewer new customers a day."
@@ -179,6 +186,13 @@ mod tests {
         assert_eq!(wait(Action::PauseSession, None), Some(30));
         assert_eq!(wait(Action::DelayRecipient, None), Some(6));
         assert_eq!(wait(Action::ReturnAndBackOff, None), Some(1));
+    }
+
+    #[test]
+    fn a_number_that_may_not_write_first_is_not_paused_for_it() {
+        let refused = Failure { reason: REACH_OUT, ..failure(Action::PauseNumberAndAlert, None) };
+        assert_eq!(effect(&refused), Effect::ReachOut);
+        assert!(matches!(effect(&failure(Action::PauseNumberAndAlert, None)), Effect::Pause { .. }));
     }
 
     #[test]

@@ -108,7 +108,7 @@ impl House {
     pub async fn start_with(settings: &str) -> Result<Self> {
         let users = [Service::Gateway, Service::Tenant, Service::Queue, Service::SessionPool];
         let nats = barid_testkit::nats(&acl::server_config(&users.map(|service| (service, Secret::new(PASSWORD))))).await?;
-        let database = database_with("queue m0007", |admin_url| async move {
+        let database = database_with("queue m0008", |admin_url| async move {
             let config = barid_migrations::Config { database_url: Secret::new(admin_url), role_password: Secret::new(PASSWORD) };
             barid_migrations::migrate(&config).await?;
             Ok(())

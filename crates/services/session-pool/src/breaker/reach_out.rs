@@ -18,7 +18,7 @@ pub enum Refusal {
 }
 
 /// The lock of one session.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ReachOut {
     until: Duration,
     /// Locks so far; each is twice as long. WhatsApp does not say how long its own lasts.
@@ -27,6 +27,15 @@ pub struct ReachOut {
 }
 
 impl ReachOut {
+    /// With a lock, perhaps over, that a former owner met.
+    pub fn new(until: Duration, locks: u32) -> Self {
+        Self { until, locks, known: 0 }
+    }
+
+    pub fn locks(&self) -> u32 {
+        self.locks
+    }
+
     /// A message was refused with 463; `first` when it was to someone new.
     pub fn refused(&mut self, first: bool, now: Duration) -> Refusal {
         if now >= self.until {

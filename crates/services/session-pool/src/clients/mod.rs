@@ -1,6 +1,7 @@
 //! What the pool asks of other services.
 
 mod directory;
+pub(crate) mod repeat;
 
 pub(crate) use directory::Directory;
 

@@ -1,9 +1,9 @@
 //! Brings what Meta told to the ledger: what became of messages, and that customers wrote. A delivery leaves the inbox when the ledger has
 //! it, and not before.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
-use barid_domain::{Clock, Phone};
+use barid_domain::{Clock, Phone, SessionId};
 use barid_proto::{
     queue::v1::{Inbound as WireInbound, Receipt, ReceiptKind, ReportInboundRequest, ReportReceiptsRequest},
     timestamp,
@@ -16,8 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     Error,
-    clients::Ledger,
-    pump,
+    clients::{Ledger, repeat},
     store::{Delivery, Rest, Store},
     verdict::{self, Effect},
 };
@@ -49,8 +48,20 @@ pub(crate) fn start(jobs: &Jobs, inbox: Inbox) {
 struct Contents {
     receipts: Vec<Receipt>,
     inbound: Vec<WireInbound>,
+    /// Sessions to which customers wrote.
+    used: BTreeSet<SessionId>,
     /// Sessions that shall rest, and why.
     rests: Vec<(usize, Rest, &'static str)>,
+}
+
+impl Contents {
+    fn hear(&mut self, delivery: &Delivery, messages: impl IntoIterator<Item = WireInbound>) {
+        let before = self.inbound.len();
+        self.inbound.extend(messages);
+        if self.inbound.len() > before {
+            self.used.insert(delivery.session);
+        }
+    }
 }
 
 impl Inbox {
@@ -85,7 +96,7 @@ impl Inbox {
             self.store.delivered(ids(&deliveries)).await?;
             return Ok(deliveries.len());
         };
-        let alone = deliveries.len() == 1 || matches!(&error, Error::Refused(status) if pump::passes(status));
+        let alone = deliveries.len() == 1 || matches!(&error, Error::Refused(status) if repeat::may_pass(status));
         if alone {
             self.store.postpone(ids(&deliveries)).await?;
             return Err(error);
@@ -111,6 +122,9 @@ impl Inbox {
         for inbound in contents.inbound.chunks(INBOUND) {
             self.ledger.clone().report_inbound(ReportInboundRequest { inbound: inbound.to_vec() }).await?;
         }
+        if !contents.used.is_empty() {
+            self.store.touch(contents.used.into_iter().collect()).await?;
+        }
         for (index, rest, reason) in contents.rests {
             self.store.rest(deliveries[index].session, deliveries[index].tenant, rest, reason).await?;
         }
@@ -122,7 +136,7 @@ impl Inbox {
         for (index, delivery) in deliveries.iter().enumerate() {
             #[cfg(feature = "web")]
             if let Some(messages) = crate::web::unpack(&delivery.body) {
-                contents.inbound.extend(messages);
+                contents.hear(delivery, messages);
                 continue;
             }
             let changes = webhook::parse(&delivery.body).unwrap_or_else(|error| {
@@ -139,7 +153,7 @@ impl Inbox {
                     }
                     contents.receipts.extend(receipt(delivery, status));
                 }
-                contents.inbound.extend(change.inbound.into_iter().filter_map(|message| inbound(delivery, message)));
+                contents.hear(delivery, change.inbound.into_iter().filter_map(|message| inbound(delivery, message)));
             }
         }
         contents
@@ -152,7 +166,7 @@ impl Inbox {
                 Some((Rest::Until(self.clock.now() + by), reason))
             }
             Effect::Stop { reason } => Some((Rest::Stopped, reason)),
-            Effect::Fine | Effect::None | Effect::BackOff => None,
+            Effect::Taken | Effect::Fine | Effect::ReachOut | Effect::None | Effect::BackOff => None,
         }
     }
 }

@@ -59,6 +59,21 @@ impl Bucket {
         self.tokens -= tokens;
     }
 
+    /// How long until it is full; a day when it is longer.
+    pub(crate) fn fills(&mut self, now: Duration) -> Duration {
+        self.advance(now);
+        let missing = self.brim - self.tokens;
+        if missing <= 0.0 {
+            return Duration::ZERO;
+        }
+        Duration::try_from_secs_f64(missing / self.per_second).map_or(LONGEST, |fills| fills.min(LONGEST))
+    }
+
+    /// Takes out what comes within this time.
+    pub(crate) fn spend_of(&mut self, time: Duration) {
+        self.tokens -= time.as_secs_f64() * self.per_second;
+    }
+
     /// How long until one may go; a day when it is longer.
     pub(crate) fn wait(&mut self, now: Duration) -> Duration {
         self.advance(now);

@@ -14,14 +14,19 @@ pub struct FirstContacts {
 }
 
 impl FirstContacts {
-    /// With `used` of the last 24 hours' budget already spent, as far as is known: a take-over is no new day.
-    pub fn new(per_day: Option<u32>, used: u32, now: Duration) -> Self {
+    /// With a budget of which so much is spent that it is whole again in `whole_in`: a take-over is no new day.
+    pub fn new(per_day: Option<u32>, whole_in: Duration, now: Duration) -> Self {
         let bucket = per_day.map(|most| {
             let mut bucket = Bucket::within(most, DAY, now);
-            bucket.spend(f64::from(used.min(most)));
+            bucket.spend_of(whole_in);
             bucket
         });
         Self { bucket }
+    }
+
+    /// How long until the budget is whole again, if nobody new is written to.
+    pub fn whole_in(&mut self, now: Duration) -> Duration {
+        self.bucket.as_mut().map_or(Duration::ZERO, |bucket| bucket.fills(now))
     }
 
     /// Changes the budget, as the number gets older.
@@ -61,7 +66,7 @@ mod tests {
 
     #[test]
     fn a_day_has_only_so_many_and_they_spread() {
-        let mut contacts = FirstContacts::new(Some(10), 0, Duration::ZERO);
+        let mut contacts = FirstContacts::new(Some(10), Duration::ZERO, Duration::ZERO);
         let mut sent = 0;
         for minute in 0..24 * 60 {
             if waits(&mut contacts, Duration::from_secs(minute * 60)).is_none() {
@@ -74,12 +79,28 @@ mod tests {
     }
 
     #[test]
-    fn what_was_used_before_counts_and_no_budget_is_no_limit() {
-        let mut contacts = FirstContacts::new(Some(10), 10, Duration::ZERO);
-        assert!(waits(&mut contacts, Duration::ZERO).is_some_and(|at| at > Duration::from_secs(20 * 3600)));
+    fn no_budget_is_no_limit_and_a_budget_of_none_is_one() {
+        let mut contacts = FirstContacts::new(Some(1), DAY, Duration::ZERO);
+        assert!(waits(&mut contacts, Duration::ZERO).is_some());
         contacts.set(None, Duration::ZERO);
-        assert_eq!(waits(&mut contacts, Duration::ZERO), None);
-        let mut none = FirstContacts::new(Some(0), 0, Duration::ZERO);
+        assert_eq!((waits(&mut contacts, Duration::ZERO), contacts.whole_in(Duration::ZERO)), (None, Duration::ZERO));
+        let mut none = FirstContacts::new(Some(0), Duration::ZERO, Duration::ZERO);
         assert_eq!(waits(&mut none, DAY * 3), Some(DAY * 4), "nobody, today as tomorrow");
+        assert_eq!(none.whole_in(DAY * 3), Duration::ZERO);
+    }
+
+    #[test]
+    fn the_next_owner_goes_on_where_the_last_one_was() {
+        let (hour, elsewhere) = (Duration::from_secs(3600), Duration::from_secs(777));
+        let mut last = FirstContacts::new(Some(20), Duration::ZERO, Duration::ZERO);
+        (0..5).for_each(|_| last.sent());
+        let whole_at = last.whole_in(Duration::ZERO);
+        for passed in [Duration::ZERO, hour, hour * 2, hour * 4, hour * 30] {
+            let mut next = FirstContacts::new(Some(20), whole_at.saturating_sub(passed), elsewhere);
+            let (waits_next, waits_last) = (waits(&mut next, elsewhere), waits(&mut last, passed));
+            let difference =
+                waits_next.map(|at| at - elsewhere).unwrap_or_default().abs_diff(waits_last.map(|at| at - passed).unwrap_or_default());
+            assert!(difference < Duration::from_millis(1), "{difference:?} after {passed:?}");
+        }
     }
 }

@@ -23,6 +23,7 @@ pub enum Limit {
     WarmUp,
     Recipient,
     FirstContact,
+    ReachOut,
     Portfolio,
 }
 
@@ -33,6 +34,7 @@ impl fmt::Display for Limit {
             Self::WarmUp => "the number was linked lately and sends slowly at first",
             Self::Recipient => "this customer was written to a moment ago",
             Self::FirstContact => "the session writes to only so many new customers a day",
+            Self::ReachOut => "WhatsApp does not let the session write first to new customers for now",
             Self::Portfolio => "the portfolio's daily limit of customers is used up",
         })
     }
@@ -50,7 +52,7 @@ pub enum Answer {
 }
 
 impl Answer {
-    fn after(wait: Duration, now: Duration, because: Limit) -> Self {
+    pub(crate) fn after(wait: Duration, now: Duration, because: Limit) -> Self {
         if wait.is_zero() { Self::Now } else { Self::NotBefore { at: now + wait, because } }
     }
 

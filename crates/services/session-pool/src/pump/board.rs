@@ -2,29 +2,30 @@
 //! unless they say otherwise.
 
 use std::{
+    cmp::Reverse,
     collections::{HashMap, HashSet},
     time::Duration,
 };
 
 use barid_domain::{SessionId, TenantId};
 use barid_proto::{queue::v1::SessionDemand, session_pool::v1::SessionState};
-use chrono::{DateTime, TimeDelta, Utc};
-use uuid::Uuid;
+use chrono::{DateTime, Utc};
 
 #[cfg(test)]
 mod tests;
 
 use super::{
     courier::Line,
+    handover::waited,
     slots::{Berth, Phase},
 };
 use crate::{
+    balance::Balance,
     breaker::Breaker,
     choice::{self, Candidate},
-    ownership::is_preferred,
     pace::Pace,
     share::Wish,
-    store::{Sender, Standing, Way},
+    store::{GivenUp, Sender, Standing, Way},
 };
 
 /// A row is read again after so long, in case nobody told that it changed.
@@ -37,8 +38,6 @@ const IDLE: Duration = Duration::from_secs(600);
 const PEAK: Duration = Duration::from_secs(30);
 /// Most tenants looked up in one turn.
 const LOOK_UP: usize = 32;
-/// How long messages wait before a replica takes a session that another one should look after.
-pub(super) const COURTESY: TimeDelta = TimeDelta::milliseconds(1000);
 /// Between claims of a session whose waiting messages may not be claimed yet: they wait for others to the same customer.
 const DRY: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
 
@@ -74,6 +73,10 @@ pub(super) struct Entry {
     used: bool,
     touched: Option<Duration>,
     pub(super) active: Duration,
+    /// Since when another that let it go offers it, as far as this replica saw.
+    pub(super) offered: Option<DateTime<Utc>>,
+    /// Whether it shall be another's as soon as nothing is under way.
+    pub(super) leaves: bool,
     /// What a linked device has besides.
     pub(super) berth: Berth,
 }
@@ -90,6 +93,11 @@ impl Entry {
 
     pub(super) fn is_web(&self) -> bool {
         self.sender.as_ref().is_some_and(|sender| matches!(sender.way, Way::Web(_)))
+    }
+
+    /// Whether there is something to do for it.
+    fn is_wanted(&self) -> bool {
+        self.left > 0 || self.offered.is_some() || self.berth.is_wanted()
     }
 
     /// Whether what is claimed now could go at once.
@@ -138,8 +146,7 @@ impl Board {
     /// Sessions with messages waiting whose rows must be read.
     pub(super) fn unread(&self, now: Duration) -> Vec<SessionId> {
         let stale = |entry: &Entry| entry.read.is_none_or(|read| now.saturating_sub(read) >= FRESH);
-        let wanted = |entry: &Entry| entry.left > 0 || entry.berth.is_wanted();
-        self.entries.iter().filter(|(_, entry)| wanted(entry) && stale(entry)).map(|(session, _)| *session).collect()
+        self.entries.iter().filter(|(_, entry)| entry.is_wanted() && stale(entry)).map(|(session, _)| *session).collect()
     }
 
     pub(super) fn set_sender(&mut self, session: SessionId, sender: Option<Sender>, now: Duration) {
@@ -174,17 +181,24 @@ impl Board {
         self.peaks.insert(tenant, (peak, now));
     }
 
-    /// Cloud sessions that can send and have no owner that is known. Another replica's favourites are left to it for a moment.
-    pub(super) fn takeable(&self, now: Duration, wall: DateTime<Utc>, replica: Uuid, alive: &[Uuid]) -> impl Iterator<Item = SessionId> {
-        self.entries.iter().filter_map(move |(session, entry)| {
-            let free = match entry.ownership {
-                Ownership::Unknown => true,
-                Ownership::Foreign(until) => until <= now,
-                Ownership::Fencing(_) | Ownership::Ours(_) => false,
-            };
-            let due = || wall - entry.oldest >= COURTESY || is_preferred(*session, replica, alive);
-            (free && entry.left > 0 && entry.can_send() && !entry.is_web() && due()).then_some(*session)
-        })
+    /// Cloud sessions that can send and have no owner that is known, as many as this replica may take: those first that nobody is known to
+    /// own, and of them those that wait longest.
+    pub(super) fn takeable(&self, now: Duration, wall: DateTime<Utc>, balance: &Balance) -> Vec<SessionId> {
+        let free = |entry: &Entry| match entry.ownership {
+            Ownership::Unknown => true,
+            Ownership::Foreign(until) => until <= now,
+            Ownership::Fencing(_) | Ownership::Ours(_) => false,
+        };
+        let wants = |entry: &Entry| entry.can_send() && !entry.is_web() && (entry.left > 0 || entry.offered.is_some());
+        let mut wanted: Vec<_> = self
+            .entries
+            .iter()
+            .filter(|(_, entry)| free(entry) && wants(entry))
+            .map(|(session, entry)| (matches!(entry.ownership, Ownership::Foreign(_)), Reverse(waited(entry, wall)), *session))
+            .collect();
+        wanted.sort_unstable();
+        let picked = balance.pick(wanted, |(_, Reverse(waited), session)| (*session, *waited));
+        picked.into_iter().map(|(.., session)| session).collect()
     }
 
     /// Of the sessions asked for, those that were taken; the others have an owner and are asked for again at `again`.
@@ -383,10 +397,13 @@ impl Board {
         self.entries.iter_mut().filter(|(_, entry)| due(entry)).map(touch).collect()
     }
 
-    /// Forgets sessions without anything to do.
-    pub(super) fn prune(&mut self, now: Duration) {
-        self.entries
-            .retain(|_, entry| entry.in_flight > 0 || entry.left > 0 || entry.berth.is_wanted() || now.saturating_sub(entry.active) < IDLE);
+    /// Forgets sessions without anything to do: those of them that were ours.
+    pub(super) fn prune(&mut self, now: Duration) -> Vec<GivenUp> {
+        let keep = |entry: &Entry| entry.in_flight > 0 || entry.is_wanted() || now.saturating_sub(entry.active) < IDLE;
+        let forgotten: Vec<SessionId> = self.entries.iter().filter(|(_, entry)| !keep(entry)).map(|(session, _)| *session).collect();
+        let given_up = forgotten.iter().filter_map(|session| self.give_up(*session)).collect();
+        forgotten.iter().for_each(|session| drop(self.entries.remove(session)));
+        given_up
     }
 }
 
@@ -408,13 +425,15 @@ pub(super) fn entry(tenant: TenantId, oldest: DateTime<Utc>, now: Duration) -> E
         used: false,
         touched: None,
         active: now,
+        offered: None,
+        leaves: false,
         berth: Berth::default(),
     }
 }
 
 /// Requests that a session may have more under way, pace aside.
 fn room(entry: &Entry, now: Duration, most: u32) -> u32 {
-    if entry.left == 0 || !entry.can_send() || entry.epoch().is_none() {
+    if entry.left == 0 || entry.leaves || !entry.can_send() || entry.epoch().is_none() {
         return 0;
     }
     most.min(entry.breaker.room(now)).saturating_sub(entry.in_flight)

@@ -21,8 +21,8 @@ use crate::{
 
 /// What the pump hears of messages under way, and of connections.
 pub(crate) enum News {
-    /// WhatsApp answered, or did not.
-    Sent { session: SessionId, effect: Effect },
+    /// WhatsApp answered, or did not; `first` when the customer does not know the session.
+    Sent { session: SessionId, first: bool, effect: Effect },
     /// The ledger knows the outcome.
     Reported { session: SessionId },
     /// A session is connected.
@@ -70,6 +70,7 @@ impl Courier {
         }
         let (cloud, clock, reports, news) = (self.cloud.clone(), self.clock.clone(), self.reports.clone(), self.news.clone());
         tokio::spawn(async move {
+            let first = !message.known_contact;
             let mut outcome = Outcome { message_id: message.message_id.clone(), attempt: message.attempt, ..Outcome::default() };
             let (found, effect) = match wire::outgoing(message) {
                 Some(out) => {
@@ -87,7 +88,7 @@ impl Courier {
             };
             outcome.outcome = Some(found);
             outcome.time = Some(timestamp(clock.now()));
-            if news.send(News::Sent { session, effect }).await.is_err() {
+            if news.send(News::Sent { session, first, effect }).await.is_err() {
                 tracing::debug!(%session, "the pump is gone");
             }
             hand_in(&reports, Report { session, outcome }).await;

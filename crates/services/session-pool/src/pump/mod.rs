@@ -2,10 +2,13 @@
 //! keeps claiming while answers come in. One task decides; sends and reports run beside it.
 
 mod board;
+mod claim;
 mod courier;
 mod errands;
 mod gates;
+mod handover;
 mod notices;
+mod own;
 mod report;
 mod rotate;
 mod slots;
@@ -19,32 +22,28 @@ use std::{
 
 use barid_bus::Bus;
 use barid_domain::{Clock, SessionId, TenantId};
-use barid_proto::{
-    queue::v1::{ClaimRequest, ClaimResponse, FenceRequest, ListDemandRequest, SessionClaim, SessionEpoch},
-    session_pool::v1::SessionState,
-};
+use barid_proto::{queue::v1::ListDemandRequest, session_pool::v1::SessionState};
 use barid_whatsapp::cloud::Client;
 use chrono::{DateTime, TimeDelta, Utc};
 use futures::{FutureExt, StreamExt, future};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
-use tonic::{Code, Status};
 use uuid::Uuid;
 
 use crate::{
     Error,
-    breaker::{Outage, OutageRules},
+    balance::Replica,
+    breaker::{Outage, OutageRules, Refusal},
     choice::Why,
     clients::{Directory, Ledger},
     link::{Dialer, Ended},
     logins::{self, Budget},
     ownership::Lease,
-    pace::Answer,
-    share::share,
-    store::{Patience, Rest, Standing, Store},
+    store::{GivenUp, Limits, Patience, Rest, Store},
     verdict::{self, Effect},
 };
 use board::Board;
+use claim::Pending;
 use courier::Courier;
 use gates::Gates;
 use notices::{Notice, Notices};
@@ -52,10 +51,6 @@ use notices::{Notice, Notices};
 pub(crate) use courier::News;
 pub(crate) use notices::RELEASED;
 
-/// Most messages of one claim: even the longest fit into one answer on the bus.
-const CLAIM: u32 = 50;
-/// Most sessions taken over in one turn.
-const TAKE: usize = 200;
 /// Most sessions whose demand is asked for.
 const DEMAND: u32 = 2000;
 /// Demand is asked for this often at most, however many notices come.
@@ -74,7 +69,7 @@ pub(crate) struct Parts {
     pub clock: Arc<dyn Clock>,
     pub lease: Lease,
     /// Replicas that are alive.
-    pub alive: watch::Receiver<Vec<Uuid>>,
+    pub alive: watch::Receiver<Vec<Replica>>,
     pub cloud: Client,
     /// Makes connections for linked devices; missing in a build without them.
     pub dialer: Option<Arc<dyn Dialer>>,
@@ -92,14 +87,6 @@ pub(crate) fn news(config: &crate::PoolConfig) -> (mpsc::Sender<News>, mpsc::Rec
     mpsc::channel(2 * config.max_in_flight as usize + 4 * config.slots)
 }
 
-/// A claim that is repeated until it is answered.
-struct Pending {
-    request: ClaimRequest,
-    failures: u32,
-    /// Uptime of the next try.
-    next: Duration,
-}
-
 pub(crate) struct Pump {
     parts: Parts,
     ledger: Ledger,
@@ -111,6 +98,8 @@ pub(crate) struct Pump {
     pending: Option<Pending>,
     /// Replicas that left since the last heartbeat counted them as alive.
     left: HashSet<Uuid>,
+    /// When that heartbeat was.
+    counted: DateTime<Utc>,
     /// Rests that are not written yet.
     rests: HashMap<SessionId, (TenantId, Rest, Cow<'static, str>)>,
     /// Whether something may wait that the board does not know.
@@ -127,9 +116,11 @@ struct Slots {
     ended: Vec<(SessionId, u64, Ended)>,
     /// States that are not written yet.
     states: HashMap<SessionId, SessionState>,
-    given_up: Vec<Standing>,
+    /// What sessions used up and is not written yet.
+    limits: HashMap<SessionId, Limits>,
+    given_up: Vec<GivenUp>,
     why: Vec<Why>,
-    /// When it was last asked who should be connected although nothing waits.
+    /// When it was last asked which sessions are wanted although nothing waits.
     due_looked: Option<Duration>,
     /// Errands that are being run.
     running: HashSet<Uuid>,
@@ -157,6 +148,7 @@ impl Pump {
             outage: Outage::new(OutageRules::default()),
             ended: Vec::new(),
             states: HashMap::new(),
+            limits: HashMap::new(),
             given_up: Vec::new(),
             why: Vec::new(),
             due_looked: None,
@@ -175,6 +167,7 @@ impl Pump {
             notices,
             pending: None,
             left: HashSet::new(),
+            counted: DateTime::default(),
             rests: HashMap::new(),
             stale: true,
             looked: Duration::ZERO,
@@ -221,6 +214,7 @@ impl Pump {
         let since = self.parts.lease.now().saturating_sub(self.looked);
         if since >= self.parts.config.tick || (self.stale && since >= GLANCE && self.free() > 0) {
             self.look().await?;
+            self.hand_over().await?;
             self.take().await?;
             self.rotate().await?;
         }
@@ -254,7 +248,7 @@ impl Pump {
         let now = self.parts.lease.now();
         self.looked = now;
         self.board.set_demand(demand, now);
-        self.look_for_devices(now).await?;
+        self.look_for_wanted(now).await?;
         let unread = self.board.unread(now);
         if !unread.is_empty() {
             let mut senders = self.parts.store.senders(unread.clone()).await?;
@@ -277,131 +271,9 @@ impl Pump {
             self.parts.store.touch(used).await?;
         }
         self.board.pace_young(now, |linked| self.gates.hourly(linked, wall));
-        self.board.prune(now);
+        self.slots.given_up.extend(self.board.prune(now));
         self.gates.prune(now);
         Ok(())
-    }
-
-    /// Becomes the owner of sessions that have messages waiting and no owner: first here, then in the ledger's fence.
-    async fn take(&mut self) -> Result<(), Error> {
-        let (now, wall, alive) = (self.parts.lease.now(), self.parts.clock.now(), self.alive());
-        let wanted: Vec<SessionId> = self.board.takeable(now, wall, self.parts.replica, &alive).take(TAKE).collect();
-        if !wanted.is_empty() {
-            self.own(wanted, now).await?;
-        }
-        self.fence().await
-    }
-
-    /// Replicas that are alive, as far as is known.
-    fn alive(&mut self) -> Vec<Uuid> {
-        let mut alive = self.parts.alive.borrow().clone();
-        self.left.retain(|replica| alive.contains(replica));
-        alive.retain(|replica| !self.left.contains(replica));
-        alive
-    }
-
-    async fn own(&mut self, wanted: Vec<SessionId>, now: Duration) -> Result<(), Error> {
-        let taken = self.parts.store.take(self.parts.replica, wanted.clone(), self.parts.patience).await?;
-        // An owner that is alive beats several times before it is worth asking again.
-        self.board.set_taken(&wanted, &taken, now + self.parts.config.heartbeat_ttl / 3);
-        Ok(())
-    }
-
-    /// Tells the ledger the epochs of sessions that were taken.
-    async fn fence(&mut self) -> Result<(), Error> {
-        let fencing = self.board.fencing();
-        if fencing.is_empty() {
-            return Ok(());
-        }
-        let epoch = |(session, epoch): &(SessionId, u64)| SessionEpoch { session_id: session.to_string(), epoch: *epoch };
-        let answer = self.ledger.fence(FenceRequest { sessions: fencing.iter().map(epoch).collect() }).await?.into_inner();
-        let standing: HashMap<String, u64> = answer.sessions.into_iter().map(|session| (session.session_id, session.epoch)).collect();
-        for (session, epoch) in fencing {
-            match standing.get(&session.to_string()) {
-                Some(standing) if *standing == epoch => {
-                    tracing::info!(%session, epoch, "owned");
-                    self.board.owned(session, epoch);
-                }
-                Some(standing) => {
-                    tracing::warn!(%session, epoch, standing, "another owner came first");
-                    self.board.lost(session);
-                    self.parts.store.let_go(self.parts.replica, session, epoch, *standing).await?;
-                }
-                None => self.board.lost(session),
-            }
-        }
-        Ok(())
-    }
-
-    /// Claims as many messages as can be sent at once, shared between tenants, and sends them.
-    async fn claim(&mut self) -> Result<(), Error> {
-        let now = self.parts.lease.now();
-        if self.pending.is_none() && !self.draining {
-            let wishes = self.board.wishes(now, self.parts.clock.now());
-            let granted = share(&wishes, &self.board.held(), self.free().min(CLAIM));
-            let sessions: Vec<SessionClaim> = granted
-                .into_iter()
-                .filter_map(|(session, max)| {
-                    let epoch = self.board.epoch(session)?;
-                    let is_web = self.board.is_web(session);
-                    Some(SessionClaim { session_id: session.to_string(), epoch, max, windowed: !is_web, repeatable: is_web })
-                })
-                .collect();
-            if sessions.is_empty() {
-                return Ok(());
-            }
-            let request = ClaimRequest { claim_id: Uuid::new_v4().to_string(), sessions };
-            self.pending = Some(Pending { request, failures: 0, next: now });
-        }
-        let Some(mut pending) = self.pending.take_if(|pending| pending.next <= now) else { return Ok(()) };
-        match self.ledger.claim(pending.request.clone()).await {
-            Ok(answer) => {
-                self.claimed(&pending.request, answer.into_inner(), now).await;
-                Ok(())
-            }
-            Err(status) => {
-                if passes(&status) {
-                    // It may have been carried out: only the same claim again tells.
-                    pending.next = now + Duration::from_millis(50 << pending.failures.min(5));
-                    pending.failures += 1;
-                    self.pending = Some(pending);
-                }
-                Err(status.into())
-            }
-        }
-    }
-
-    async fn claimed(&mut self, request: &ClaimRequest, answer: ClaimResponse, claimed: Duration) {
-        let (now, wall) = (self.parts.lease.now(), self.parts.clock.now());
-        for session in answer.stale_sessions.iter().filter_map(|id| id.parse().ok()) {
-            tracing::warn!(%session, "owned by another now");
-            self.board.lost(session);
-        }
-        let mut counts: HashMap<SessionId, u32> = HashMap::new();
-        for message in answer.messages {
-            let (Ok(session), Ok(tenant)) = (message.session_id.parse::<SessionId>(), message.tenant_id.parse::<TenantId>()) else {
-                tracing::error!(message = message.message_id, "the ledger handed out a message of no session");
-                continue;
-            };
-            *counts.entry(session).or_default() += 1;
-            let line = self.board.began(session, tenant, message.epoch, now, rand::random()).filter(|_| !self.draining);
-            let answer = match self.board.way(session).filter(|_| line.is_some()) {
-                Some(way) => self.gates.pass(session, way, &message, now, wall),
-                None => Answer::Now,
-            };
-            match line {
-                Some(_) if let Answer::NotBefore { at, because } = answer => {
-                    let until = later(wall, at.saturating_sub(now));
-                    self.courier.postpone(session, &message, gates::reason(because), until).await;
-                }
-                Some(line) => self.courier.send(session, line, message, claimed),
-                None => self.courier.give_back(session, &message).await,
-            }
-        }
-        for claim in &request.sessions {
-            let Ok(session) = claim.session_id.parse() else { continue };
-            self.board.answered(session, claim.max, counts.get(&session).copied().unwrap_or_default(), now);
-        }
     }
 
     fn notice(&mut self, notice: Notice) {
@@ -409,6 +281,7 @@ impl Pump {
         match notice {
             Notice::Demand => {}
             Notice::Changed(session) => session.into_iter().for_each(|session| self.board.changed(session)),
+            Notice::Offered => self.slots.due_looked = None,
             Notice::Errand => self.slots.errands_stale = true,
             Notice::Released(replica) => {
                 self.left.extend(replica);
@@ -426,7 +299,7 @@ impl Pump {
             News::Ran { errand } => {
                 self.slots.running.remove(&errand);
             }
-            News::Sent { session, effect } => match effect {
+            News::Sent { session, first, effect } => match effect {
                 Effect::Pause { asked, shortest, reason } => {
                     let Some((tenant, strikes)) = self.board.pause(session) else { return };
                     let until = later(self.parts.clock.now(), verdict::rest(asked, shortest, strikes));
@@ -437,9 +310,27 @@ impl Pump {
                     self.rests.insert(session, (tenant, Rest::Stopped, reason.into()));
                 }
                 Effect::BackOff => self.board.failed(session, now),
+                Effect::Taken => {
+                    self.board.succeeded(session);
+                    self.gates.acknowledged(session, first);
+                }
                 Effect::Fine => self.board.succeeded(session),
+                Effect::ReachOut => self.refused(session, first, now),
                 Effect::None => {}
             },
+        }
+    }
+
+    /// A session may not write first, or is not even let to those who know it.
+    fn refused(&mut self, session: SessionId, first: bool, now: Duration) {
+        match self.gates.refused(session, first, now) {
+            Some(Refusal::Pause { until }) => {
+                let Some((tenant, _)) = self.board.pause(session) else { return };
+                let until = later(self.parts.clock.now(), until.saturating_sub(now));
+                self.rests.entry(session).or_insert((tenant, Rest::Until(until), verdict::LOCKED_OUT.into()));
+            }
+            Some(Refusal::NoFirstContacts { .. }) => tracing::warn!(%session, "WhatsApp does not let it write to new customers"),
+            None => {}
         }
     }
 
@@ -476,12 +367,4 @@ impl Pump {
 
 fn later(now: DateTime<Utc>, by: Duration) -> DateTime<Utc> {
     now + TimeDelta::from_std(by).unwrap_or_default()
-}
-
-/// Whether asking again may help.
-pub(crate) fn passes(status: &Status) -> bool {
-    !matches!(
-        status.code(),
-        Code::InvalidArgument | Code::NotFound | Code::PermissionDenied | Code::Unimplemented | Code::ResourceExhausted
-    )
 }

@@ -15,10 +15,14 @@ use crate::{
 /// Topic on which a replica that leaves says that its sessions are free, by its id.
 pub(crate) const RELEASED: &str = "sessions-released";
 
+/// Topic on which a replica says that it let sessions go that others shall take.
+pub(super) const OFFERED: &str = "sessions-offered";
+
 pub(super) enum Notice {
     Demand,
     Changed(Option<SessionId>),
     Released(Option<Uuid>),
+    Offered,
     Errand,
 }
 
@@ -30,8 +34,9 @@ pub(super) async fn listen(bus: &Bus) -> Result<Notices, Error> {
     let demand = listen(Service::Queue, "demand").await?.map(|_| Notice::Demand);
     let changed = listen(Service::SessionPool, CHANGED).await?.map(|id| Notice::Changed(read(&id)));
     let released = listen(Service::SessionPool, RELEASED).await?.map(|id| Notice::Released(read(&id)));
+    let offered = listen(Service::SessionPool, OFFERED).await?.map(|_| Notice::Offered);
     let errand = listen(Service::SessionPool, ERRAND).await?.map(|_| Notice::Errand);
-    Ok(stream::select_all([demand.boxed(), changed.boxed(), released.boxed(), errand.boxed()]).boxed())
+    Ok(stream::select_all([demand.boxed(), changed.boxed(), released.boxed(), offered.boxed(), errand.boxed()]).boxed())
 }
 
 fn read<T: FromStr>(text: &[u8]) -> Option<T> {

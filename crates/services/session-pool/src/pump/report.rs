@@ -5,17 +5,13 @@ use std::time::Duration;
 use barid_proto::queue::v1::{Outcome, ReportOutcomesRequest};
 use tokio::{sync::mpsc, time::Instant};
 
-use super::{
-    courier::{News, Report},
-    passes,
-};
-use crate::clients::Ledger;
+use super::courier::{News, Report};
+use crate::clients::{Ledger, repeat};
 
 /// Most outcomes of one report.
 const BATCH: usize = 100;
 /// How long the first outcome of a report waits for others.
 const GATHER: Duration = Duration::from_millis(5);
-const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 /// Reports until nobody has anything to report any more.
 pub(super) async fn run(ledger: Ledger, mut reports: mpsc::Receiver<Report>, news: mpsc::Sender<News>) {
@@ -38,20 +34,16 @@ pub(super) async fn run(ledger: Ledger, mut reports: mpsc::Receiver<Report>, new
 }
 
 async fn tell(ledger: &Ledger, outcomes: Vec<Outcome>) {
-    let mut pause = Duration::from_millis(50);
-    loop {
-        let Err(status) = ledger.clone().report_outcomes(ReportOutcomesRequest { outcomes: outcomes.clone() }).await else { return };
-        if !passes(&status) {
-            break tracing::error!(%status, "the ledger refuses outcomes; they are told one by one");
-        }
-        tracing::warn!(waiting = outcomes.len(), %status, "outcomes wait to be told");
-        tokio::time::sleep(pause).await;
-        pause = (pause * 2).min(LONGEST_PAUSE);
-    }
+    let report = || {
+        let (mut ledger, request) = (ledger.clone(), ReportOutcomesRequest { outcomes: outcomes.clone() });
+        async move { ledger.report_outcomes(request).await }
+    };
+    let Err(status) = repeat::until_taken("outcomes", outcomes.len(), report).await else { return };
     if let [outcome] = outcomes.as_slice() {
         // Nothing that is repeated will make it welcome; the ledger ends the message as uncertain.
-        return tracing::error!(message = outcome.message_id, attempt = outcome.attempt, "the ledger does not take this outcome");
+        return tracing::error!(message = outcome.message_id, attempt = outcome.attempt, %status, "the ledger does not take this outcome");
     }
+    tracing::error!(%status, "the ledger refuses outcomes; they are told one by one");
     for outcome in outcomes {
         Box::pin(tell(ledger, vec![outcome])).await;
     }

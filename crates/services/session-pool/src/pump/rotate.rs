@@ -4,11 +4,12 @@ use std::{sync::Arc, time::Duration};
 
 use barid_domain::SessionId;
 use barid_proto::session_pool::v1::SessionState;
+use bytes::Bytes;
 use chrono::TimeDelta;
 use prost::Message;
 use tokio::time::Instant;
 
-use super::{News, Pump, later};
+use super::{News, Pump, later, notices::OFFERED};
 use crate::{
     Error,
     breaker::Verdict,
@@ -26,20 +27,21 @@ const MOST_DUE: u32 = 500;
 const PARTING: Duration = Duration::from_secs(8);
 
 impl Pump {
-    /// Learns which linked devices should be connected although no messages wait for them.
-    pub(super) async fn look_for_devices(&mut self, now: Duration) -> Result<(), Error> {
-        if self.parts.dialer.is_none() {
-            return Ok(());
-        }
+    /// Learns which sessions are wanted although no messages wait for them.
+    pub(super) async fn look_for_wanted(&mut self, now: Duration) -> Result<(), Error> {
         if self.slots.due_looked.is_none_or(|looked| now.saturating_sub(looked) >= DUE) {
-            let sweep = TimeDelta::from_std(self.board.rules.sweep).unwrap_or(TimeDelta::MAX);
-            let due = self.parts.store.due_devices(self.parts.clock.now() - sweep, MOST_DUE).await?;
-            let orphans = self.parts.store.orphans(self.parts.patience.web, MOST_DUE).await?;
-            self.board.set_due(&due, &orphans, now);
+            let wall = self.parts.clock.now();
+            self.board.set_offered(&self.parts.store.offered(MOST_DUE).await?, now, wall);
+            if self.parts.dialer.is_some() {
+                let sweep = TimeDelta::from_std(self.board.rules.sweep).unwrap_or(TimeDelta::MAX);
+                let due = self.parts.store.due_devices(wall - sweep, MOST_DUE).await?;
+                let orphans = self.parts.store.orphans(self.parts.patience.web, MOST_DUE).await?;
+                self.board.set_due(&due, &orphans, now);
+                self.slots.errands_stale = true;
+            }
             self.slots.due_looked = Some(now);
-            self.slots.errands_stale = true;
         }
-        if std::mem::take(&mut self.slots.errands_stale) {
+        if self.parts.dialer.is_some() && std::mem::take(&mut self.slots.errands_stale) {
             self.look_for_errands(now).await?;
         }
         Ok(())
@@ -50,9 +52,9 @@ impl Pump {
         let Some(dialer) = self.parts.dialer.clone() else { return Ok(()) };
         self.conclude().await?;
         self.settle().await?;
-        let (now, wall, alive) = (self.parts.lease.now(), self.parts.clock.now(), self.alive());
-        self.slots.budget.set_alive(alive.len(), now);
-        let candidates = self.board.candidates(now, wall, self.parts.replica, &alive);
+        let (now, wall, balance, alive) = (self.parts.lease.now(), self.parts.clock.now(), self.balance(), self.alive().len());
+        self.slots.budget.set_alive(alive, now);
+        let candidates = self.board.candidates(now, wall, &balance);
         let room = self.slots.budget.room(now).min(self.slots.outage.room(now));
         let decision = choose(&candidates, wall, &self.board.rules, room);
         for session in decision.drain {
@@ -97,7 +99,7 @@ impl Pump {
     }
 
     pub(super) fn up(&mut self, session: SessionId, epoch: u64, link: Arc<dyn Link>) {
-        match self.board.up(session, epoch, link) {
+        match self.board.up(session, epoch, link, self.parts.lease.now()) {
             Ok(()) => {
                 tracing::debug!(%session, epoch, "connected");
                 self.slots.outage.succeeded(session, self.parts.lease.now());
@@ -111,7 +113,7 @@ impl Pump {
 
     pub(super) fn down(&mut self, session: SessionId, epoch: u64, ended: Ended) {
         tracing::info!(%session, epoch, reason = ended.reason, "not connected");
-        self.board.down(session, self.parts.clock.now());
+        self.board.down(session, ended.next, self.parts.clock.now(), self.parts.lease.now());
         self.slots.states.insert(session, SessionState::Cold);
         self.slots.ended.push((session, epoch, ended));
         self.stale = true;
@@ -167,16 +169,24 @@ impl Pump {
         Ok(())
     }
 
-    /// Writes what connections left to write.
-    async fn settle(&mut self) -> Result<(), Error> {
+    /// Writes what connections left to write, and tells what others may take.
+    pub(super) async fn settle(&mut self) -> Result<(), Error> {
         self.write_rests().await?;
-        if self.slots.states.is_empty() && self.slots.given_up.is_empty() {
+        let at_once = self.draining || !self.slots.given_up.is_empty();
+        let limits = self.gates.tell(self.parts.lease.now(), self.parts.clock.now(), at_once);
+        self.slots.limits.extend(limits);
+        if self.slots.states.is_empty() && self.slots.given_up.is_empty() && self.slots.limits.is_empty() {
             return Ok(());
         }
         let states = self.slots.states.iter().map(|(session, state)| (*session, *state)).collect();
-        self.parts.store.settle(self.parts.replica, states, self.slots.given_up.clone()).await?;
+        let limits = self.slots.limits.iter().map(|(session, limits)| (*session, *limits)).collect();
+        self.parts.store.settle(self.parts.replica, states, limits, self.slots.given_up.clone()).await?;
         self.slots.states.clear();
-        self.slots.given_up.clear();
+        self.slots.limits.clear();
+        let given_up = std::mem::take(&mut self.slots.given_up);
+        if given_up.iter().any(|one| one.offered) {
+            self.parts.bus.notify(OFFERED, Bytes::new()).await;
+        }
         Ok(())
     }
 

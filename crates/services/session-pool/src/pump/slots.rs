@@ -9,15 +9,18 @@ use barid_proto::{
     timestamp,
 };
 use chrono::{DateTime, TimeDelta, Utc};
-use uuid::Uuid;
 
-use super::board::{Board, COURTESY, Entry, Ownership, entry};
+use super::{
+    board::{Board, Entry, Ownership, entry},
+    handover::waited,
+};
 use crate::{
-    choice::{Bar, Candidate, Class, Why},
-    link::{Call, Link},
+    balance::{Balance, Turn},
+    breaker::Losses,
+    choice::{self, Bar, Candidate, Class, Why},
+    link::{Call, Link, Next},
     logins::{Backoff, Failure},
-    ownership::is_preferred,
-    store::{Device, Standing, Way},
+    store::{Device, GivenUp, Way},
 };
 
 /// Holders and waiters that are told each.
@@ -30,11 +33,12 @@ pub(super) struct Berth {
     /// Since when it has a slot, by the clock.
     pub since: Option<DateTime<Utc>>,
     pub backoff: Backoff,
+    losses: Losses,
     /// When its last connection ended, if this replica saw it.
     visited: Option<DateTime<Utc>>,
     /// Things to do besides sending, and since when they wait.
     errands: u64,
-    asked: Option<DateTime<Utc>>,
+    pub asked: Option<DateTime<Utc>>,
     /// When something was last sent or acknowledged.
     pub used: Option<Duration>,
     /// Whether it got its slot for something immediate.
@@ -43,6 +47,8 @@ pub(super) struct Berth {
     due: bool,
     /// Whether its owner died: what that one had under way waits for the next.
     orphaned: bool,
+    /// Whether it was connected at another replica, which let it go.
+    handed: bool,
 }
 
 #[derive(Default)]
@@ -61,7 +67,17 @@ pub(super) enum Phase {
 impl Berth {
     /// Whether the session is of interest although no messages wait.
     pub(super) fn is_wanted(&self) -> bool {
-        self.has_slot() || self.errands > 0 || self.due || self.orphaned
+        self.has_slot() || self.due || self.waits()
+    }
+
+    /// How long until it may connect again.
+    pub(super) fn rests(&self, now: Duration) -> Duration {
+        self.backoff.wait(now).max(self.losses.wait(now))
+    }
+
+    /// Whether something waits for a connection, besides messages.
+    pub(super) fn waits(&self) -> bool {
+        self.errands > 0 || self.orphaned
     }
 
     pub(super) fn has_slot(&self) -> bool {
@@ -94,27 +110,27 @@ impl Board {
         self.entries.values_mut().filter(|entry| entry.berth.errands == 0).for_each(|entry| entry.berth.asked = None);
     }
 
-    /// The linked devices among which slots are shared. Those that another replica has are not, and another's favourites are left to it for
-    /// a moment.
-    pub(super) fn candidates(&mut self, now: Duration, wall: DateTime<Utc>, replica: Uuid, alive: &[Uuid]) -> Vec<Candidate> {
-        let peaks = &self.peaks;
+    /// The linked devices among which slots are shared. Those that another replica has are not, nor those that it should have; and of those
+    /// that nobody has as many as this replica may take, the most deserving.
+    pub(super) fn candidates(&mut self, now: Duration, wall: DateTime<Utc>, balance: &Balance) -> Vec<Candidate> {
+        let (peaks, rules) = (&self.peaks, self.rules);
         let candidate = |(session, entry): (&SessionId, &mut Entry)| {
             let sender = entry.sender.as_ref()?;
             let Way::Web(device) = &sender.way else { return None };
             let has_slot = entry.berth.has_slot();
-            let late = || entry.left > 0 && wall - entry.oldest >= COURTESY;
-            let may_take = match entry.ownership {
-                Ownership::Fencing(_) | Ownership::Ours(_) => true,
-                Ownership::Foreign(until) if until > now => false,
-                Ownership::Unknown | Ownership::Foreign(_) => late() || is_preferred(*session, replica, alive),
+            let turn = match entry.ownership {
+                Ownership::Fencing(_) | Ownership::Ours(_) => Turn::Anyway,
+                Ownership::Foreign(until) if until > now => Turn::NotYet,
+                Ownership::Unknown | Ownership::Foreign(_) => balance.turn(*session, waited(entry, wall)),
             };
             let extra = entry.berth.errands + u64::from(entry.berth.orphaned);
-            let wants = entry.left > 0 || extra > 0 || entry.berth.due;
-            let is_candidate = has_slot || (wants && may_take);
+            let offered = u64::from(entry.offered.is_some() && !has_slot);
+            let wants = entry.left > 0 || extra + offered > 0 || entry.berth.due;
+            let is_candidate = has_slot || (wants && turn != Turn::NotYet && !entry.leaves);
             if !is_candidate {
                 return None;
             }
-            let resting = entry.berth.backoff.wait(now).max(entry.breaker.wait(now));
+            let resting = entry.berth.rests(now).max(entry.breaker.wait(now));
             let barred = match sender.state {
                 _ if device.linked.is_none() => Some(Bar::LoggedOut),
                 SessionState::Paused => Some(Bar::Paused),
@@ -126,10 +142,10 @@ impl Board {
             let pause = entry.pace.wait(now);
             let visited = entry.berth.visited.max(device.visited);
             let used = entry.berth.used.and_then(|used| TimeDelta::from_std(now.saturating_sub(used)).ok()).map(|ago| wall - ago);
-            Some(Candidate {
+            let candidate = Candidate {
                 immediate: entry.immediate + extra,
-                waiting: entry.waiting + extra,
-                oldest: if entry.waiting > 0 { entry.oldest } else { entry.berth.asked.unwrap_or(wall) },
+                waiting: entry.waiting + extra + offered,
+                oldest: if entry.waiting > 0 { entry.oldest } else { entry.berth.asked.or(entry.offered).unwrap_or(wall) },
                 peak: peaks.get(&entry.tenant).is_some_and(|(peak, _)| *peak),
                 last_used: sender.last_used.max(used),
                 urgent: entry.berth.urgent,
@@ -141,9 +157,16 @@ impl Board {
                 not_before: TimeDelta::from_std(pause).ok().filter(|pause| !pause.is_zero()).map(|pause| wall + pause),
                 barred,
                 ..Candidate::new(*session, wall)
-            })
+            };
+            let is_foreign = matches!(entry.ownership, Ownership::Foreign(_));
+            let needs_owner = is_foreign || entry.ownership == Ownership::Unknown;
+            // Who cannot send is told of and not taken.
+            Some((needs_owner && !has_slot && barred.is_none(), is_foreign, waited(entry, wall), candidate))
         };
-        self.entries.iter_mut().filter_map(candidate).collect()
+        let (mut strangers, others): (Vec<_>, Vec<_>) = self.entries.iter_mut().filter_map(candidate).partition(|(stranger, ..)| *stranger);
+        strangers.sort_by_cached_key(|(_, foreign, _, candidate)| (*foreign, choice::rank(candidate, wall, &rules)));
+        let strangers = balance.pick(strangers, |(.., waited, candidate)| (candidate.session, *waited));
+        others.into_iter().chain(strangers).map(|(.., candidate)| candidate).collect()
     }
 
     /// Of the sessions chosen, those whose owner this replica is not.
@@ -164,18 +187,22 @@ impl Board {
             return None;
         }
         (entry.berth.phase, entry.berth.since, entry.berth.orphaned) = (Phase::Warming(epoch), Some(wall), false);
-        entry.berth.urgent = entry.immediate + entry.berth.errands > 0;
+        (entry.berth.urgent, entry.berth.handed) = (entry.immediate + entry.berth.errands > 0, entry.offered.take().is_some());
         Some(Call { session, tenant: entry.tenant, epoch, device_name: name.clone(), presence: *presence })
     }
 
     /// A session is connected; gives the link back when it is not wanted any more.
-    pub(super) fn up(&mut self, session: SessionId, epoch: u64, link: Arc<dyn Link>) -> Result<(), Arc<dyn Link>> {
+    pub(super) fn up(&mut self, session: SessionId, epoch: u64, link: Arc<dyn Link>, now: Duration) -> Result<(), Arc<dyn Link>> {
         let Some(entry) = self.entries.get_mut(&session) else { return Err(link) };
         if !matches!(entry.berth.phase, Phase::Warming(of) if of == epoch) {
             return Err(link);
         }
         entry.berth.backoff.succeeded();
         (entry.berth.phase, entry.dry) = (Phase::Warm(link), None);
+        if std::mem::take(&mut entry.berth.handed) {
+            // It is no visit: it lingers on, as it did where it comes from.
+            entry.berth.used = Some(now);
+        }
         Ok(())
     }
 
@@ -216,11 +243,14 @@ impl Board {
     }
 
     /// A session's connection ended, or was not made. Its slot is free.
-    pub(super) fn down(&mut self, session: SessionId, wall: DateTime<Utc>) -> Option<TenantId> {
-        let entry = self.entries.get_mut(&session)?;
-        entry.berth.phase = Phase::Cold;
-        (entry.berth.since, entry.berth.visited) = (None, Some(wall));
-        Some(entry.tenant)
+    pub(super) fn down(&mut self, session: SessionId, next: Next, wall: DateTime<Utc>, now: Duration) {
+        let Some(entry) = self.entries.get_mut(&session) else { return };
+        let was_up = matches!(std::mem::take(&mut entry.berth.phase), Phase::Warm(_) | Phase::Draining(_));
+        let since = entry.berth.since.take().unwrap_or(wall);
+        entry.berth.visited = Some(wall);
+        if was_up && matches!(next, Next::Reconnect | Next::BackOff(_)) {
+            entry.berth.losses.lost((wall - since).to_std().unwrap_or_default(), now);
+        }
     }
 
     pub(super) fn connection_failed(&mut self, session: SessionId, failure: Failure, random: f64, now: Duration) {
@@ -234,16 +264,21 @@ impl Board {
         for session in sessions {
             if let Some(entry) = self.entries.get_mut(session) {
                 entry.berth.backoff.succeeded();
+                entry.berth.losses.forgive();
             }
         }
     }
 
-    /// Gives a session up: the epoch to give back.
-    pub(super) fn give_up(&mut self, session: SessionId) -> Option<Standing> {
+    /// Gives a session up, if it is ours.
+    pub(super) fn give_up(&mut self, session: SessionId) -> Option<GivenUp> {
         let entry = self.entries.get_mut(&session)?;
-        let epoch = entry.epoch()?;
+        let offered = std::mem::take(&mut entry.leaves);
+        let (Ownership::Ours(epoch) | Ownership::Fencing(epoch)) = entry.ownership else { return None };
         entry.ownership = Ownership::Unknown;
-        Some((session, epoch))
+        if let Some(sender) = &mut entry.sender {
+            sender.owner = None;
+        }
+        Some(GivenUp { session, epoch, offered })
     }
 
     pub(super) fn link(&self, session: SessionId) -> Option<Arc<dyn Link>> {

@@ -32,9 +32,9 @@ pub(crate) use cells::{Cell, CellWriter, Change, Owner, WriteError};
 pub(crate) use choose::Choice;
 pub(crate) use errands::{ERRAND, Errand, ErrandKind, Errands};
 pub(crate) use inbox::Delivery;
-pub(crate) use owners::{Patience, Standing};
+pub(crate) use owners::{GivenUp, Patience, Standing};
 pub(crate) use pairings::{Opened, PAIRING};
-pub(crate) use sending::{Device, Sender, Way};
+pub(crate) use sending::{Device, Limits, Sender, Way};
 pub(crate) use standing::Rest;
 
 use crate::Error;
@@ -86,6 +86,11 @@ impl Store {
 
 fn state_name(state: SessionState) -> String {
     state.as_str_name().trim_start_matches("SESSION_STATE_").to_lowercase()
+}
+
+/// A session and its tenant, the first two columns.
+fn pair(row: &sea_orm::QueryResult) -> Result<(SessionId, TenantId), Error> {
+    Ok((SessionId::from_uuid(row.try_get_by_index(0)?), TenantId::from_uuid(row.try_get_by_index(1)?)))
 }
 
 fn phone_place(tenant: TenantId, session: SessionId) -> Place {

@@ -4,12 +4,12 @@
 use std::time::Duration;
 
 use barid_db::Tx;
-use barid_domain::SessionId;
+use barid_domain::{SessionId, TenantId};
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use super::Store;
-use crate::Error;
+use super::{Store, pair};
+use crate::{Error, balance::Replica};
 
 /// How long an owner must not have been heard of before its sessions are taken over.
 #[derive(Clone, Copy, Debug)]
@@ -23,6 +23,18 @@ pub(crate) struct Patience {
 /// A session with an epoch.
 pub(crate) type Standing = (SessionId, u64);
 
+/// A session that its owner gives up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct GivenUp {
+    pub session: SessionId,
+    pub epoch: u64,
+    /// Whether another replica shall take it although nothing may wait.
+    pub offered: bool,
+}
+
+/// How long a session that was let go is offered. After that its messages, or a visit, bring it to an owner.
+const OFFER: Duration = Duration::from_secs(30);
+
 /// A replica as the others know it.
 #[derive(Clone, Debug)]
 pub(crate) struct Heard {
@@ -35,7 +47,7 @@ pub(crate) struct Heard {
 
 impl Store {
     /// Says that a replica is alive, and how it stands; gives back the replicas that are, itself among them.
-    pub(crate) async fn beat(&self, replica: Uuid, ttl: Duration, status: Vec<u8>) -> Result<Vec<Uuid>, Error> {
+    pub(crate) async fn beat(&self, replica: Uuid, ttl: Duration, status: Vec<u8>) -> Result<Vec<Replica>, Error> {
         let beat = move |tx: Tx| async move {
             tx.run(
                 "INSERT INTO session_pool.replicas (id, heartbeat_at, status) VALUES ($1, now(), $2)
@@ -43,9 +55,14 @@ impl Store {
                 [replica.into(), status.into()],
             )
             .await?;
-            let alive = "SELECT id FROM session_pool.replicas WHERE heartbeat_at > now() - $1 * interval '1 second' ORDER BY id";
+            let alive = "SELECT r.id, (SELECT count(*) FROM session_pool.owners o WHERE o.replica_id = r.id) FROM session_pool.replicas r
+                 WHERE r.heartbeat_at > now() - $1 * interval '1 second' ORDER BY r.id";
             let rows = tx.rows(alive, [ttl.as_secs_f64().into()]).await?;
-            rows.iter().map(|row| Ok(row.try_get_by_index(0)?)).collect::<Result<Vec<Uuid>, Error>>()
+            let replica = |row: &sea_orm::QueryResult| {
+                let owned = usize::try_from(row.try_get_by_index::<i64>(1)?).unwrap_or_default();
+                Ok(Replica { id: row.try_get_by_index(0)?, owned })
+            };
+            rows.iter().map(replica).collect::<Result<Vec<Replica>, Error>>()
         };
         self.db.engine.transaction("heartbeat", beat).await
     }
@@ -80,7 +97,7 @@ impl Store {
                 .rows(
                     "INSERT INTO session_pool.owners AS o (session_id, tenant_id, replica_id, epoch)
                      SELECT s.id, s.tenant_id, $2, 1 FROM session_pool.sessions s WHERE s.id = ANY($1) AND s.deleted_at IS NULL ORDER BY s.id
-                     ON CONFLICT (session_id) DO UPDATE SET replica_id = excluded.replica_id, epoch = o.epoch + 1
+                     ON CONFLICT (session_id) DO UPDATE SET replica_id = excluded.replica_id, epoch = o.epoch + 1, offered_at = NULL
                      WHERE o.replica_id = excluded.replica_id OR NOT EXISTS (
                         SELECT FROM session_pool.replicas r WHERE r.id = o.replica_id AND r.heartbeat_at > now() - interval '1 second' *
                             (SELECT CASE WHEN s.connector = 2 THEN $4 ELSE $3 END FROM session_pool.sessions s WHERE s.id = o.session_id))
@@ -93,6 +110,20 @@ impl Store {
                 .collect::<Result<Vec<Standing>, Error>>()
         };
         self.db.engine.transaction("take sessions", take).await
+    }
+
+    /// Sessions that replicas with more than their share let go lately, and that nobody has taken yet.
+    pub(crate) async fn offered(&self, limit: u32) -> Result<Vec<(SessionId, TenantId)>, Error> {
+        let read = move |tx: Tx| async move {
+            tx.rows(
+                "SELECT o.session_id, o.tenant_id FROM session_pool.owners o JOIN session_pool.sessions s ON s.id = o.session_id
+                 WHERE o.offered_at > now() - $1 * interval '1 second' AND o.replica_id = $3 AND s.deleted_at IS NULL AND s.state BETWEEN 2 AND 5
+                 ORDER BY o.offered_at LIMIT $2",
+                [OFFER.as_secs_f64().into(), i64::from(limit).into(), Uuid::nil().into()],
+            )
+            .await
+        };
+        self.db.engine.transaction("offered sessions", read).await?.iter().map(pair).collect()
     }
 
     /// Gives up a session that was taken under `epoch`, because the ledger knows `standing`, a higher one. The next taker goes above it.

@@ -9,7 +9,7 @@ use barid_whatsapp::cloud::Number;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use super::{Store, WEB, credentials_place};
+use super::{Store, WEB, credentials_place, pair};
 use crate::Error;
 
 /// A session as its owner needs it.
@@ -20,6 +20,8 @@ pub(crate) struct Sender {
     pub way: Way,
     pub messages_per_minute: u32,
     pub last_used: Option<DateTime<Utc>>,
+    /// The replica that owned it when this was read, be it alive or not.
+    pub owner: Option<Uuid>,
 }
 
 /// How a session reaches WhatsApp.
@@ -43,6 +45,16 @@ pub(crate) struct Device {
     pub linked: Option<DateTime<Utc>>,
     /// When its last connection ended.
     pub visited: Option<DateTime<Utc>>,
+    pub limits: Limits,
+}
+
+/// What a linked device has used up, whoever owns it next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Limits {
+    /// When the budget for first messages to customers is whole again.
+    pub first_contacts: DateTime<Utc>,
+    /// Until when WhatsApp is taken not to let it write first, and how often it did not, one time after the other.
+    pub reach_out: (DateTime<Utc>, u32),
 }
 
 impl Store {
@@ -51,9 +63,11 @@ impl Store {
         let ids: Vec<Uuid> = sessions.into_iter().map(SessionId::uuid).collect();
         let read = move |tx: Tx| async move {
             tx.rows(
-                "SELECT id, tenant_id, state, phone_number_id, credentials, messages_per_minute, last_used_at, portfolio_id,
-                    connector, device_name, presence, pinned, linked_at, visited_at
-                 FROM session_pool.sessions WHERE id = ANY($1) AND deleted_at IS NULL",
+                "SELECT s.id, s.tenant_id, s.state, s.phone_number_id, s.credentials, s.messages_per_minute, s.last_used_at, s.portfolio_id,
+                    s.connector, s.device_name, s.presence, s.pinned, s.linked_at, s.visited_at, o.replica_id,
+                    s.first_contacts_whole_at, s.reach_out_until, s.reach_out_locks
+                 FROM session_pool.sessions s LEFT JOIN session_pool.owners o ON o.session_id = s.id
+                 WHERE s.id = ANY($1) AND s.deleted_at IS NULL",
                 [ids.into()],
             )
             .await
@@ -69,6 +83,13 @@ impl Store {
                     pinned: row.try_get_by_index(11)?,
                     linked: row.try_get_by_index(12)?,
                     visited: row.try_get_by_index(13)?,
+                    limits: Limits {
+                        first_contacts: row.try_get_by_index::<Option<_>>(15)?.unwrap_or_default(),
+                        reach_out: (
+                            row.try_get_by_index::<Option<_>>(16)?.unwrap_or_default(),
+                            row.try_get_by_index::<i32>(17)?.cast_unsigned(),
+                        ),
+                    },
                 })
             } else {
                 let key = self.vault.tenant(tenant.uuid()).await?;
@@ -89,6 +110,7 @@ impl Store {
                 way,
                 messages_per_minute: row.try_get_by_index::<i32>(5)?.cast_unsigned(),
                 last_used: row.try_get_by_index(6)?,
+                owner: row.try_get_by_index(14)?,
             };
             senders.insert(id, sender);
         }
@@ -107,11 +129,7 @@ impl Store {
             )
             .await
         };
-        let rows = self.db.engine.transaction("due devices", read).await?;
-        let pair = |row: &sea_orm::QueryResult| {
-            Ok((SessionId::from_uuid(row.try_get_by_index(0)?), TenantId::from_uuid(row.try_get_by_index(1)?)))
-        };
-        rows.iter().map(pair).collect()
+        self.db.engine.transaction("due devices", read).await?.iter().map(pair).collect()
     }
 
     /// Linked devices whose owner died or left: something of theirs may be under way that only the next owner can settle.
@@ -126,19 +144,17 @@ impl Store {
             )
             .await
         };
-        let rows = self.db.engine.transaction("orphans", read).await?;
-        let pair = |row: &sea_orm::QueryResult| {
-            Ok((SessionId::from_uuid(row.try_get_by_index(0)?), TenantId::from_uuid(row.try_get_by_index(1)?)))
-        };
-        rows.iter().map(pair).collect()
+        self.db.engine.transaction("orphans", read).await?.iter().map(pair).collect()
     }
 
-    /// Remembers that sessions were used just now.
+    /// Remembers that sessions were used just now. Half a minute is as exact as it gets, so that a talk is not a write for each word.
     pub(crate) async fn touch(&self, sessions: Vec<SessionId>) -> Result<(), Error> {
         let ids: Vec<Uuid> = sessions.into_iter().map(SessionId::uuid).collect();
         let now = self.clock.now();
         let touch = move |tx: Tx| async move {
-            tx.run("UPDATE session_pool.sessions SET last_used_at = $2 WHERE id = ANY($1)", [ids.into(), now.into()]).await
+            let sql = "UPDATE session_pool.sessions SET last_used_at = $2
+                 WHERE id = ANY($1) AND (last_used_at IS NULL OR last_used_at <= $2 - interval '30 seconds')";
+            tx.run(sql, [ids.into(), now.into()]).await
         };
         self.db.engine.transaction("touch sessions", touch).await?;
         Ok(())

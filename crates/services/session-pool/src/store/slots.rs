@@ -3,15 +3,22 @@
 use barid_db::Tx;
 use barid_domain::SessionId;
 use barid_proto::session_pool::v1::SessionState;
+use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use super::{Standing, Store};
+use super::{GivenUp, Limits, Store};
 use crate::Error;
 
 impl Store {
-    /// Writes the states that connections gave to their sessions, and gives up sessions, each unless it got another owner or epoch in between.
-    /// A session that became cold was visited.
-    pub(crate) async fn settle(&self, replica: Uuid, states: Vec<(SessionId, SessionState)>, given_up: Vec<Standing>) -> Result<(), Error> {
+    /// Writes the states that connections gave to their sessions and what those used up, and gives up sessions, each unless it got another
+    /// owner or epoch in between. A session that became cold was visited.
+    pub(crate) async fn settle(
+        &self,
+        replica: Uuid,
+        states: Vec<(SessionId, SessionState)>,
+        limits: Vec<(SessionId, Limits)>,
+        given_up: Vec<GivenUp>,
+    ) -> Result<(), Error> {
         let now = self.clock.now();
         let settle = move |tx: Tx| async move {
             if !states.is_empty() {
@@ -23,13 +30,29 @@ impl Store {
                 )
                 .await?;
             }
-            if !given_up.is_empty() {
-                let (ids, epochs): (Vec<Uuid>, Vec<i64>) =
-                    given_up.into_iter().map(|(session, epoch)| (session.uuid(), epoch.cast_signed())).unzip();
+            if !limits.is_empty() {
+                let ids: Vec<Uuid> = limits.iter().map(|(session, _)| session.uuid()).collect();
+                let first_contacts: Vec<DateTime<Utc>> = limits.iter().map(|(_, limits)| limits.first_contacts).collect();
+                let untils: Vec<DateTime<Utc>> = limits.iter().map(|(_, limits)| limits.reach_out.0).collect();
+                let locks: Vec<i32> = limits.iter().map(|(_, limits)| limits.reach_out.1.cast_signed()).collect();
                 tx.run(
-                    "UPDATE session_pool.owners o SET replica_id = $4 FROM UNNEST($1::uuid[], $2::bigint[]) AS v (id, epoch)
-                     WHERE o.session_id = v.id AND o.epoch = v.epoch AND o.replica_id = $3",
-                    [ids.into(), epochs.into(), replica.into(), Uuid::nil().into()],
+                    "UPDATE session_pool.sessions s
+                     SET first_contacts_whole_at = v.first_contacts, reach_out_until = v.until, reach_out_locks = v.locks
+                     FROM UNNEST($1::uuid[], $2::timestamptz[], $3::timestamptz[], $4::integer[]) AS v (id, first_contacts, until, locks)
+                     WHERE s.id = v.id AND EXISTS (SELECT FROM session_pool.owners o WHERE o.session_id = s.id AND o.replica_id = $5)",
+                    [ids.into(), first_contacts.into(), untils.into(), locks.into(), replica.into()],
+                )
+                .await?;
+            }
+            if !given_up.is_empty() {
+                let ids: Vec<Uuid> = given_up.iter().map(|one| one.session.uuid()).collect();
+                let epochs: Vec<i64> = given_up.iter().map(|one| one.epoch.cast_signed()).collect();
+                let offered: Vec<bool> = given_up.iter().map(|one| one.offered).collect();
+                tx.run(
+                    "UPDATE session_pool.owners o SET replica_id = $5, offered_at = CASE WHEN v.offered THEN now() END
+                     FROM UNNEST($1::uuid[], $2::bigint[], $3::boolean[]) AS v (id, epoch, offered)
+                     WHERE o.session_id = v.id AND o.epoch = v.epoch AND o.replica_id = $4",
+                    [ids.into(), epochs.into(), offered.into(), replica.into(), Uuid::nil().into()],
                 )
                 .await?;
             }

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use barid_proto::queue::v1::{AliasPair, Receipt, ReportAliasesRequest, ReportReceiptsRequest};
 use tokio::{sync::mpsc, time::Instant};
+use tonic::Status;
 
-use crate::{clients::Ledger, pump};
+use crate::clients::{Ledger, repeat};
 
 /// What waits at most; connections then stop reading.
 const WAITING: usize = 4096;
@@ -13,7 +14,6 @@ const WAITING: usize = 4096;
 const BATCH: usize = 500;
 /// How long the first one waits for others.
 const GATHER: Duration = Duration::from_millis(5);
-const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 pub(super) enum News {
     Receipt(Receipt),
@@ -37,7 +37,7 @@ impl Receipts {
     }
 }
 
-async fn work(mut ledger: Ledger, mut queue: mpsc::Receiver<News>) {
+async fn work(ledger: Ledger, mut queue: mpsc::Receiver<News>) {
     while let Some(first) = queue.recv().await {
         let mut news = vec![first];
         let until = Instant::now() + GATHER;
@@ -54,47 +54,26 @@ async fn work(mut ledger: Ledger, mut queue: mpsc::Receiver<News>) {
             }
         }
         if !aliases.is_empty() {
-            let count = aliases.len();
-            let request = ReportAliasesRequest { aliases };
-            let mut patience = Patience::default();
-            while let Err(status) = ledger.report_aliases(request.clone()).await {
-                if !patience.waits(count, &status).await {
-                    break;
-                }
-            }
+            let (count, request) = (aliases.len(), ReportAliasesRequest { aliases });
+            let told = repeat::until_taken("aliases", count, || {
+                let (mut ledger, request) = (ledger.clone(), request.clone());
+                async move { ledger.report_aliases(request).await }
+            });
+            heard("aliases", count, told.await);
         }
         if !receipts.is_empty() {
-            let count = receipts.len();
-            let request = ReportReceiptsRequest { receipts };
-            let mut patience = Patience::default();
-            while let Err(status) = ledger.report_receipts(request.clone()).await {
-                if !patience.waits(count, &status).await {
-                    break;
-                }
-            }
+            let (count, request) = (receipts.len(), ReportReceiptsRequest { receipts });
+            let told = repeat::until_taken("receipts", count, || {
+                let (mut ledger, request) = (ledger.clone(), request.clone());
+                async move { ledger.report_receipts(request).await }
+            });
+            heard("receipts", count, told.await);
         }
     }
 }
 
-/// Waits longer and longer between tries.
-struct Patience(Duration);
-
-impl Default for Patience {
-    fn default() -> Self {
-        Self(Duration::from_millis(50))
-    }
-}
-
-impl Patience {
-    /// Waits before another try; `false` when none would help.
-    async fn waits(&mut self, count: usize, status: &tonic::Status) -> bool {
-        if !pump::passes(status) {
-            tracing::error!(count, %status, "the ledger does not take these receipts");
-            return false;
-        }
-        tracing::warn!(waiting = count, %status, "receipts wait to be told");
-        tokio::time::sleep(self.0).await;
-        self.0 = (self.0 * 2).min(LONGEST_PAUSE);
-        true
+fn heard<T>(what: &str, count: usize, told: Result<T, Status>) {
+    if let Err(status) = told {
+        tracing::error!(count, %status, "the ledger does not take these {what}");
     }
 }

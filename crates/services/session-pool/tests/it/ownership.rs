@@ -34,6 +34,12 @@ impl House {
         .await
     }
 
+    /// How many sessions each replica owns, the fewest first.
+    pub async fn shares(&self) -> Result<Vec<usize>> {
+        let sql = "SELECT (SELECT count(*) FROM session_pool.owners o WHERE o.replica_id = r.id) FROM session_pool.replicas r ORDER BY 1";
+        self.database.execute(&[sql]).await?.lines().map(|count| Ok(count.trim().parse()?)).collect()
+    }
+
     fn epochs_claimed(&self) -> Vec<u64> {
         let mut epochs: Vec<u64> = self.ledger.books().claimed.iter().map(|(_, epoch)| *epoch).collect();
         epochs.dedup();
@@ -155,5 +161,54 @@ async fn a_replica_that_is_not_heard_of_is_silent_until_it_is() -> Result<()> {
     assert!(silent.await.is_err(), "it claimed without a heartbeat");
     house.database.execute(&["GRANT INSERT, UPDATE ON session_pool.replicas TO barid_session_pool_engine"]).await?;
     house.acknowledged(&id).await?;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replica_that_joins_gets_its_share_while_every_message_goes_once() -> Result<()> {
+    let mut house = House::build().await?;
+    house.config.pool.heartbeat_ttl = Duration::from_secs(3);
+    let first = house.replica().await?;
+    let mut laundries = Vec::new();
+    for number in 100_001..100_061 {
+        laundries.push((house.laundry(&number.to_string()).await?, number.to_string()));
+    }
+    let send = async || {
+        let mut messages = Vec::new();
+        for (from, number) in &laundries {
+            messages.push(house.text(*from, number, CUSTOMER).await?);
+        }
+        let ids: Vec<String> = messages.iter().map(|message| message.message_id.clone()).collect();
+        house.ledger.accept(messages).await;
+        anyhow::Ok(ids)
+    };
+    let mut sent = send().await?;
+    for id in &sent {
+        house.acknowledged(id).await?;
+    }
+    assert_eq!(house.shares().await?, [60]);
+
+    let second = house.replica().await?;
+    for _ in 0..5 {
+        sent.extend(send().await?);
+        house.acknowledged(&sent[sent.len() - 1]).await?;
+    }
+    eventually(Duration::from_secs(20), || async {
+        let shares = house.shares().await?;
+        // The cap of 60 between two is 37, and 4 more are kept.
+        ensure!(shares.len() == 2 && shares[0] >= 19 && shares[0] + shares[1] == 60, "{shares:?}");
+        Ok(())
+    })
+    .await?;
+    sent.extend(send().await?);
+    for id in &sent {
+        house.acknowledged(id).await?;
+    }
+    let count = sent.len() as u64;
+    assert_eq!((house.whatsapp.count("distinct").await?, house.whatsapp.count("duplicates").await?), (count, 0));
+    let most = house.database.execute(&["SELECT max(epoch) FROM session_pool.owners"]).await?;
+    assert_eq!(most, "2", "none was passed back");
+    first.stop().await;
+    second.stop().await;
     Ok(())
 }

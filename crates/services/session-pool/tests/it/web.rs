@@ -1,14 +1,15 @@
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use barid_domain::{SessionId, TenantId};
 use barid_proto::{
-    queue::v1::{ReceiptKind, inbound_content::Kind},
+    queue::v1::{ClaimedMessage, ReceiptKind, inbound_content::Kind, outcome::Outcome},
     session_pool::v1::{
         CancelPairingRequest, CheckNumbersRequest, GetPairingPictureRequest, GetPairingRequest, Pairing, PairingState, Session,
         SessionState, StartPairingRequest, WebConnector, pairing_service_client::PairingServiceClient, session::Connector,
     },
 };
+use barid_session_pool::pace::{Curve, Point};
 use barid_testkit::eventually;
 use serde_json::{Value, json};
 use tonic::{Code, Status};
@@ -199,6 +200,144 @@ async fn many_sessions_take_turns_in_few_slots() -> Result<()> {
     assert!(most.trim().parse::<usize>()? <= 5, "{most} sessions are connected");
     house.nothing_unknown().await?;
     replica.stop().await;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_that_is_lost_again_and_again_rests() -> Result<()> {
+    let (house, replica) = House::start().await?;
+    let (tenant, session) = house.linked(PHONE).await?;
+    let send = async || {
+        let message = house.ledger.text(tenant, session, CUSTOMER, "طلبك جاهز");
+        let id = message.message_id.clone();
+        house.ledger.accept(vec![message]).await;
+        house.acknowledged(&id).await
+    };
+    send().await?;
+    let mut took = Vec::new();
+    for _ in 0..3 {
+        house.whatsapp.arm(json!({"kind": "web_stream_error", "at": "now", "count": 1})).await?;
+        let begun = Instant::now();
+        send().await?;
+        took.push(begun.elapsed());
+    }
+    assert!(took[0] < Duration::from_secs(4) && took[1] < Duration::from_secs(4), "one or two are chance: {took:?}");
+    assert!(took[2] >= Duration::from_secs(4), "it came back at once: {took:?}");
+    replica.stop().await;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_owner_is_no_new_day() -> Result<()> {
+    let mut house = House::build().await?;
+    // One at once, and the next after hours.
+    house.config.pacing.first_contacts = Curve { points: vec![Point { day: 0, most: 4 }], full_from: None };
+    let first = house.replica().await?;
+    let (tenant, session) = house.linked(PHONE).await?;
+    let send = async |to: &str, known_contact: bool| {
+        let message = ClaimedMessage { known_contact, ..house.ledger.text(tenant, session, to, "طلبك جاهز") };
+        let id = message.message_id.clone();
+        house.ledger.accept(vec![message]).await;
+        id
+    };
+    let waits = async |id: &str| {
+        house.outcome(id, |outcome| if let Outcome::Returned(failure) = outcome { Some(failure.reason) } else { None }).await
+    };
+    house.acknowledged(&send("+201112223335", false).await).await?;
+    first.stop().await;
+    let second = house.replica().await?;
+    let refused = send("+201112223336", false).await;
+    assert_eq!(waits(&refused).await?, "first_contact_budget");
+    house.acknowledged(&send("+201112223335", true).await).await?;
+    assert!(house.shown_by("+201112223336", PHONE).await?.is_empty());
+    second.stop().await;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_number_that_may_not_write_first_goes_on_with_its_customers_until_they_are_refused_too() -> Result<()> {
+    let (house, first) = House::start().await?;
+    let (tenant, session) = house.linked(PHONE).await?;
+    let send = async |to: &str, known_contact: bool| {
+        let message = ClaimedMessage { known_contact, ..house.ledger.text(tenant, session, to, "طلبك جاهز") };
+        let id = message.message_id.clone();
+        house.ledger.accept(vec![message]).await;
+        id
+    };
+    let waits = async |id: &str| {
+        house.outcome(id, |outcome| if let Outcome::Returned(failure) = outcome { Some(failure.reason) } else { None }).await
+    };
+    let state = async || house.get(tenant, &session.to_string()).await;
+    house.whatsapp.arm(json!({"kind": "web_nack", "code": 463, "count": 1})).await?;
+    assert_eq!(waits(&send("+201112223335", false).await).await?, "reach_out_locked");
+    assert_eq!(waits(&send("+201112223336", false).await).await?, "reach_out_locked");
+    house.acknowledged(&send(CUSTOMER, true).await).await?;
+    assert_eq!(state().await?.state(), SessionState::Warm, "it is not paused");
+    first.stop().await;
+
+    let second = house.replica().await?;
+    assert_eq!(waits(&send("+201112223336", false).await).await?, "reach_out_locked", "the next owner knows");
+    assert!(house.shown_by("+201112223336", PHONE).await?.is_empty(), "nothing was sent to new customers");
+    house.whatsapp.arm(json!({"kind": "web_nack", "code": 463, "count": 3})).await?;
+    for to in ["+201112223337", "+201112223338", "+201112223339"] {
+        assert_eq!(waits(&send(to, true).await).await?, "reach_out_locked");
+    }
+    eventually(Duration::from_secs(10), || async {
+        let session = state().await?;
+        ensure!(session.state() == SessionState::Paused && session.resume_time.is_some(), "{session:?}");
+        ensure!(session.state_reason.contains("even to customers who know it"), "{}", session.state_reason);
+        Ok(())
+    })
+    .await?;
+    second.stop().await;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replica_that_joins_takes_connections_over() -> Result<()> {
+    let mut house = House::build().await?;
+    house.config.pool.slots = 40;
+    house.config.pool.heartbeat_ttl = Duration::from_secs(3);
+    let first = house.replica().await?;
+    let mut sessions = Vec::new();
+    for index in 0..24 {
+        sessions.push(house.linked(&format!("+2010000001{index:02}")).await?);
+    }
+    let send = async || {
+        let messages: Vec<_> =
+            sessions.iter().map(|(tenant, session)| house.ledger.text(*tenant, *session, CUSTOMER, "طلبك جاهز")).collect();
+        let ids: Vec<String> = messages.iter().map(|message| message.message_id.clone()).collect();
+        house.ledger.accept(messages).await;
+        for id in &ids {
+            house.acknowledged(id).await?;
+        }
+        anyhow::Ok(())
+    };
+    send().await?;
+    let connected = async || house.database.execute(&["SELECT count(*) FROM session_pool.sessions WHERE state = 4"]).await;
+    let second = house.replica().await?;
+    eventually(Duration::from_secs(20), || async {
+        let shares = house.shares().await?;
+        // The cap of 24 between two is 18, and 4 more are kept.
+        ensure!(shares.len() == 2 && shares[0] >= 2 && shares[0] + shares[1] == 24, "{shares:?}");
+        let warm = connected().await?;
+        ensure!(warm == "24", "{warm} are connected");
+        Ok(())
+    })
+    .await?;
+    let gone = eventually(Duration::from_secs(2), || async {
+        ensure!(connected().await? != "24", "all are");
+        Ok(())
+    });
+    assert!(gone.await.is_err(), "what was handed over lingers on, as if nothing had happened");
+    send().await?;
+    for index in 0..24 {
+        let shown = house.shown_by(CUSTOMER, &format!("+2010000001{index:02}")).await?;
+        assert_eq!(shown.iter().map(|message| message["received"].as_u64()).collect::<Vec<_>>(), [Some(1), Some(1)], "{index}");
+    }
+    house.nothing_unknown().await?;
+    first.stop().await;
+    second.stop().await;
     Ok(())
 }
 

@@ -74,6 +74,8 @@ async fn only_news_of_numbers_registered_with_the_app_are_kept() -> Result<()> {
         assert_eq!((&inbound.session_id, &inbound.tenant_id), (&bread.id, &bakery.to_string()));
         assert_eq!(inbound.from, format!("+{CUSTOMER}"));
     }
+    assert!(house.get(bakery, &bread.id).await?.last_used_time.is_some(), "a business that is written to is used");
+    assert!(house.get(laundry, &clean.id).await?.last_used_time.is_none(), "receipts come by themselves");
     for wrong in [json!("text"), json!({"object": "page", "entry": []}), json!({})] {
         assert_eq!(house.ingest(APP, &wrong).await.expect_err("no webhook").code(), Code::InvalidArgument);
     }

@@ -1,6 +1,8 @@
-//! Who may know whom. The rules stand in `packages` (what Cargo.toml may name) and `sources` (what code may use).
+//! Who may know whom. The rules stand in `packages` (what Cargo.toml may name), `sources` (what code may use) and `release` (what an image may
+//! have inside).
 
 mod packages;
+mod release;
 mod sources;
 
 use anyhow::{Result, bail};
@@ -27,6 +29,7 @@ pub fn run(root: &Path) -> Result<()> {
     let packages = packages::load(root)?;
     let mut violations = packages::check(&packages);
     let files = sources::check(root, &mut violations)?;
+    violations.extend(release::check(root)?);
     if violations.is_empty() {
         println!("edges: {} packages and {files} source files keep the rules", packages.len());
         return Ok(());

@@ -135,6 +135,11 @@ fn library_rule(name: &str, place: Place, library: &str) -> Option<&'static str>
         "sea-orm" | "sea-orm-migration" | "sqlx" if name != "barid-db" && !matches!(place, Place::Service | Place::Migrations) => {
             Some("only barid-db, the services' src/store and migrations name sea-orm")
         }
+        "object_store" if name != "barid-blob" => Some("only barid-blob names object_store: use, or add to, what it offers"),
+        // Inside a network, a client of one's own is a way around what barid-egress refuses.
+        "reqwest" if place == Place::Service || (place == Place::Shared && !matches!(name, "barid-blob" | "barid-egress")) => {
+            Some("services fetch through barid-egress, and speak to WhatsApp through its connectors")
+        }
         _ => None,
     }
 }
@@ -206,6 +211,20 @@ mod tests {
         assert!(!refused("barid-db", "crates/shared/db", "sea-orm", None));
         assert!(!refused("barid-queue", "crates/services/queue", "sea-orm", None));
         assert!(!refused("barid-migrations", "migrations", "sea-orm-migration", None));
+    }
+
+    #[test]
+    fn files_and_requests_go_through_the_libraries_that_guard_them() {
+        assert!(refused("barid-session-pool", "crates/services/session-pool", "object_store", None));
+        assert!(!refused("barid-blob", "crates/shared/blob", "object_store", None));
+        assert!(refused("barid-session-pool", "crates/services/session-pool", "reqwest", None));
+        assert!(!refused("barid-session-pool", "crates/services/session-pool", "reqwest", Some("dev")));
+        assert!(refused("barid-bus", "crates/shared/bus", "reqwest", None));
+        for (name, directory) in
+            [("barid-egress", "crates/shared/egress"), ("barid-blob", "crates/shared/blob"), ("barid-whatsapp", "crates/whatsapp")]
+        {
+            assert!(!refused(name, directory, "reqwest", None), "{name}");
+        }
     }
 
     #[test]

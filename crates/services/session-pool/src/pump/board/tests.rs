@@ -1,7 +1,10 @@
 use barid_domain::Secret;
 use barid_whatsapp::cloud::Number;
+use chrono::TimeDelta;
+use uuid::Uuid;
 
 use super::*;
+use crate::balance::{Activity, Replica, Rules};
 
 const NOW: Duration = Duration::from_secs(1000);
 
@@ -25,7 +28,13 @@ fn demand(number: u128, batch: u64) -> SessionDemand {
 fn sender(state: SessionState) -> Option<Sender> {
     let number = Number { phone_number_id: "1".into(), access_token: Secret::new("t") };
     let way = Way::Cloud { number, portfolio: String::new() };
-    Some(Sender { tenant: tenant(), state, way, messages_per_minute: 60_000, last_used: None })
+    Some(Sender { tenant: tenant(), state, way, messages_per_minute: 60_000, last_used: None, owner: None })
+}
+
+/// As the first of replicas that own so many sessions sees it.
+fn balance(owned: &[usize]) -> Balance {
+    let replicas: Vec<Replica> = (1..).zip(owned).map(|(id, owned)| Replica { id: Uuid::from_u128(id), owned: *owned }).collect();
+    Balance::new(replicas[0].id, owned[0], &replicas, 0, Rules::default())
 }
 
 /// A board with one session, ours, for which so many messages wait.
@@ -61,7 +70,7 @@ fn only_an_owner_under_this_epoch_sends() {
     board.lost(session(1));
     assert!(board.began(session(1), tenant(), 7, NOW, 0.0).is_none());
     assert_eq!((most(&mut board, NOW), board.in_flight()), (0, 2));
-    let takeable = |board: &Board, now| board.takeable(now, wall(), Uuid::nil(), &[]).collect::<Vec<_>>();
+    let takeable = |board: &Board, now| board.takeable(now, wall(), &balance(&[0]));
     assert_eq!(takeable(&board, NOW), [session(1)]);
     board.set_taken(&[session(1)], &[], NOW + Duration::from_secs(2));
     assert!(takeable(&board, NOW).is_empty(), "another has it");
@@ -80,10 +89,82 @@ fn a_favourite_of_another_replica_is_left_to_it_for_a_second() {
         board.lost(session(1));
         board
     };
-    let replicas = [Uuid::from_u128(1), Uuid::from_u128(2)];
-    let takes = |replica: &Uuid, after| board.takeable(NOW, wall() + TimeDelta::milliseconds(after), *replica, &replicas).count();
+    let replicas = [1, 2].map(|id| Replica { id: Uuid::from_u128(id), owned: 0 });
+    let takes = |replica: &Replica, after| {
+        let balance = Balance::new(replica.id, 0, &replicas, 1, Rules::default());
+        board.takeable(NOW, wall() + TimeDelta::milliseconds(after), &balance).len()
+    };
     assert_eq!(replicas.iter().map(|replica| takes(replica, 0)).sum::<usize>(), 1);
     assert_eq!(replicas.iter().map(|replica| takes(replica, 1000)).sum::<usize>(), 2);
+}
+
+#[test]
+fn a_replica_with_its_share_leaves_sessions_to_those_with_room() {
+    let mut board = Board::new(choice::Settings::default(), 4);
+    board.set_demand((0..50).map(|number| demand(number, 1)).collect(), NOW);
+    for number in 0..50 {
+        board.set_sender(session(number), sender(SessionState::Cold), NOW);
+    }
+    let takes = |board: &Board, owned: &[usize], after| board.takeable(NOW, wall() + TimeDelta::seconds(after), &balance(owned)).len();
+    assert_eq!([takes(&board, &[40, 0], 0), takes(&board, &[40, 0], 4)], [0, 0]);
+    assert_eq!(takes(&board, &[40, 0], 5), 2, "nobody took them after all");
+    assert_eq!(takes(&board, &[20, 40], 0), 17, "its share, and the other's favourites with it: the other has no room");
+
+    assert_eq!(board.owners(&[], wall(), NOW), (0, 50));
+    let other = Replica { id: Uuid::from_u128(2), owned: 30 };
+    for number in 0..30 {
+        let sender = sender(SessionState::Cold).map(|sender| Sender { owner: Some(other.id), ..sender });
+        board.set_sender(session(number), sender, NOW);
+    }
+    board.set_taken(&[session(30), session(31)], &[(session(30), 1)], NOW + Duration::from_secs(2));
+    assert_eq!(board.owners(&[other], wall(), NOW), (1, 18), "one is ours, and one was just found to be somebody's");
+    assert_eq!(board.owners(&[], wall(), NOW), (1, 48), "their owner died");
+}
+
+#[test]
+fn a_session_that_leaves_claims_nothing_more_and_goes_when_nothing_is_under_way() {
+    let mut board = board(5);
+    board.began(session(1), tenant(), 7, NOW, 0.0);
+    board.leave(session(1));
+    assert_eq!((most(&mut board, NOW), board.departed()), (0, vec![]), "one message is under way");
+    assert_eq!((board.owners(&[], wall(), NOW), board.activities(NOW, wall()).len()), ((0, 0), 0), "no more ours to let go");
+    board.ended(session(1), NOW);
+    assert_eq!(board.departed(), [GivenUp { session: session(1), epoch: 7, offered: true }]);
+    assert_eq!((board.epoch(session(1)), board.departed()), (None, vec![]));
+}
+
+#[test]
+fn who_works_or_rests_stays_and_who_is_idle_may_go() {
+    let mut board = board(5);
+    let activity = |board: &Board, now| board.activities(now, wall())[0].activity;
+    assert_eq!(activity(&board, NOW), Activity::Busy, "messages wait");
+    board.set_demand(vec![], NOW);
+    let since = Duration::from_secs(3);
+    assert_eq!(activity(&board, NOW + since), Activity::Idle { since });
+    board.began(session(1), tenant(), 7, NOW, 0.0);
+    assert_eq!(activity(&board, NOW), Activity::Busy, "one is under way");
+    board.ended(session(1), NOW);
+    for _ in 0..3 {
+        board.failed(session(1), NOW);
+    }
+    assert_eq!(activity(&board, NOW), Activity::Busy, "it rests, and would fail elsewhere");
+}
+
+#[test]
+fn what_is_offered_is_taken_by_one_with_room_although_nothing_waits() {
+    let mut board = Board::new(choice::Settings::default(), 4);
+    board.set_offered(&[(session(1), tenant())], NOW, wall());
+    assert_eq!(board.unread(NOW), [session(1)]);
+    board.set_sender(session(1), sender(SessionState::Cold), NOW);
+    let counted = |counted| board.owners(&[], counted, NOW).1;
+    assert_eq!((counted(wall()), counted(wall() - TimeDelta::seconds(1))), (1, 0), "its last owner was counted with it");
+    assert_eq!(board.takeable(NOW, wall(), &balance(&[40, 0])), [], "who let it go has no room");
+    assert_eq!(board.takeable(NOW, wall(), &balance(&[0, 40])), [session(1)]);
+    board.set_taken(&[session(1)], &[], NOW + Duration::from_secs(2));
+    board.set_offered(&[(session(1), tenant())], NOW, wall());
+    assert_eq!(board.takeable(NOW, wall(), &balance(&[0, 40])), [session(1)], "its owner let it go since");
+    board.set_offered(&[], NOW, wall());
+    assert_eq!(board.takeable(NOW, wall(), &balance(&[0, 40])), [], "taken, or not on offer any more");
 }
 
 #[test]
@@ -144,8 +225,7 @@ fn last_use_is_written_once_a_minute_and_the_idle_are_forgotten() {
     board.ended(session(1), NOW);
     board.ended(session(1), NOW);
     board.set_demand(vec![], NOW);
-    board.prune(NOW + Duration::from_secs(599));
-    assert_eq!(board.epoch(session(1)), Some(7));
-    board.prune(NOW + Duration::from_secs(600));
-    assert_eq!(board.epoch(session(1)), None);
+    assert_eq!((board.prune(NOW + Duration::from_secs(599)), board.epoch(session(1))), (vec![], Some(7)));
+    let given_up = GivenUp { session: session(1), epoch: 7, offered: false };
+    assert_eq!((board.prune(NOW + Duration::from_secs(600)), board.epoch(session(1))), (vec![given_up], None));
 }
