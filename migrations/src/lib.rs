@@ -7,6 +7,7 @@ mod m0004_session_pool;
 mod m0005_analytics;
 mod m0006_inbound;
 mod m0007_web;
+mod m0008_scheduling;
 mod policy;
 mod roles;
 mod table;
@@ -59,6 +60,7 @@ impl MigratorTrait for Migrator {
             Box::new(table::Sql { name: "m0005_analytics", statements: m0005_analytics::statements }),
             Box::new(table::Sql { name: "m0006_inbound", statements: m0006_inbound::statements }),
             Box::new(table::Sql { name: "m0007_web", statements: m0007_web::statements }),
+            Box::new(table::Sql { name: "m0008_scheduling", statements: m0008_scheduling::statements }),
         ]
     }
 }

@@ -9,7 +9,7 @@ use barid_proto::{
 };
 use chrono::{DateTime, TimeDelta, Utc};
 use prost::Message;
-use prost_types::Timestamp;
+use prost_types::{Duration, Timestamp};
 use sha2::{Digest, Sha256};
 use tonic::Status;
 
@@ -18,12 +18,18 @@ use crate::lanes::Lane;
 
 pub(crate) use self::body::Reference;
 
-/// How long after it is due a message is still sent, unless its sender says otherwise.
-const DEFAULT_EXPIRY: TimeDelta = TimeDelta::hours(48);
-/// How far ahead a message may be scheduled.
+/// How far ahead a message may be scheduled, and how long it may be worth sending.
 const MAX_AHEAD: TimeDelta = TimeDelta::days(90);
 /// A schedule time this little in the past is meant as now: clocks differ.
 const GRACE: TimeDelta = TimeDelta::seconds(60);
+
+/// What a tenant's messages are judged by.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Terms {
+    pub country: Country,
+    /// How long after it is due a message is still sent, unless it says otherwise.
+    pub ttl: TimeDelta,
+}
 
 /// A message that keeps to the rules.
 #[derive(Clone, Debug)]
@@ -64,13 +70,13 @@ pub(crate) fn key(request: &SendMessageRequest, country: Country) -> Option<Key>
     Some(Key { key: request.idempotency_key.clone(), digest: Sha256::digest(canonical.encode_to_vec()).to_vec() })
 }
 
-/// Checks a request of a tenant of this country.
-pub(crate) fn check(request: SendMessageRequest, country: Country, default_lane: Lane, now: DateTime<Utc>) -> Result<Draft, Status> {
+/// Checks a request of a tenant on these terms.
+pub(crate) fn check(request: SendMessageRequest, terms: Terms, default_lane: Lane, now: DateTime<Utc>) -> Result<Draft, Status> {
     let mut violations = Violations::default();
-    let recipient = Phone::parse(&request.recipient, country)
+    let recipient = Phone::parse(&request.recipient, terms.country)
         .map_err(|error| violations.add("recipient", "invalid_phone_number", error.to_string()))
         .ok();
-    let body = body::check(&request, country, &mut violations);
+    let body = body::check(&request, terms.country, &mut violations);
     let lane = match request.lane() {
         ProtoLane::Unspecified => default_lane,
         ProtoLane::Immediate => Lane::Immediate,
@@ -82,7 +88,7 @@ pub(crate) fn check(request: SendMessageRequest, country: Country, default_lane:
     };
     let schedule = schedule(request.schedule_time.as_ref(), now, &mut violations);
     let due = schedule.unwrap_or(now);
-    let expires_at = expiry(request.expire_time.as_ref(), due, &mut violations);
+    let expires_at = expiry(&request, due, terms.ttl, &mut violations);
     let session = match request.session_id.as_str() {
         "" => None,
         text => {
@@ -111,19 +117,31 @@ fn schedule(time: Option<&Timestamp>, now: DateTime<Utc>, violations: &mut Viola
     None
 }
 
-fn expiry(time: Option<&Timestamp>, due: DateTime<Utc>, violations: &mut Violations) -> DateTime<Utc> {
-    let Some(time) = time else { return due + DEFAULT_EXPIRY };
-    match barid_proto::time(time) {
-        Some(at) if at <= due => {
-            violations.add("expireTime", "too_early", "is not after the time at which the message is due; give a later time")
-        }
-        Some(at) if at > due + MAX_AHEAD => {
-            violations.add("expireTime", "too_far", "is more than 90 days after the message is due; give an earlier time")
-        }
-        Some(at) => return at,
-        None => violations.add("expireTime", "invalid_time", "is no time; give one such as `2026-01-15T08:00:00Z`"),
+fn expiry(request: &SendMessageRequest, due: DateTime<Utc>, usual: TimeDelta, violations: &mut Violations) -> DateTime<Utc> {
+    match (&request.expire_time, &request.ttl) {
+        (None, None) => {}
+        (Some(_), Some(_)) => violations.add("ttl", "ambiguous", "stands beside expireTime; give one of the two"),
+        (None, Some(ttl)) => match lifetime(ttl) {
+            Some(ttl) => return due + ttl,
+            None => violations.add("ttl", "out_of_range", "is not 1 second to 90 days; give a time such as `3600s`"),
+        },
+        (Some(time), None) => match barid_proto::time(time) {
+            Some(at) if at <= due => {
+                violations.add("expireTime", "too_early", "is not after the time at which the message is due; give a later time")
+            }
+            Some(at) if at > due + MAX_AHEAD => {
+                violations.add("expireTime", "too_far", "is more than 90 days after the message is due; give an earlier time")
+            }
+            Some(at) => return at,
+            None => violations.add("expireTime", "invalid_time", "is no time; give one such as `2026-01-15T08:00:00Z`"),
+        },
     }
-    due + DEFAULT_EXPIRY
+    due + usual
+}
+
+fn lifetime(ttl: &Duration) -> Option<TimeDelta> {
+    let ttl = TimeDelta::new(ttl.seconds, u32::try_from(ttl.nanos).ok()?)?;
+    (TimeDelta::seconds(1)..=MAX_AHEAD).contains(&ttl).then_some(ttl)
 }
 
 #[cfg(test)]

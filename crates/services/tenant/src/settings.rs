@@ -1,15 +1,22 @@
 //! The rules of a tenant's settings.
 
+use std::ops::RangeInclusive;
+
 use barid_domain::Country;
 use barid_proto::{
     Violations,
     tenant::v1::{Digits, PeakWindow, Tenant},
 };
 use chrono::NaiveTime;
+use prost_types::Duration;
 use tonic::Status;
 
 /// Messages a day for tenants created without a quota.
 pub(crate) const DEFAULT_QUOTA: u32 = 1000;
+/// How long messages are worth sending for tenants created without saying so: 48 hours.
+pub(crate) const DEFAULT_TTL: Duration = Duration { seconds: 48 * 3600, nanos: 0 };
+/// 1 minute to 90 days.
+const TTL_SECONDS: RangeInclusive<i64> = 60..=90 * 24 * 3600;
 
 /// Checks everything that limits alone do not say.
 pub(crate) fn check(tenant: &Tenant) -> Result<(), Status> {
@@ -31,6 +38,9 @@ pub(crate) fn check(tenant: &Tenant) -> Result<(), Status> {
     }
     if Digits::try_from(tenant.digits).is_err() {
         violations.add("tenant.digits", "unknown_value", "give DIGITS_WESTERN or DIGITS_NATIVE");
+    }
+    if tenant.message_ttl.is_some_and(|ttl| ttl.nanos != 0 || !TTL_SECONDS.contains(&ttl.seconds)) {
+        violations.add("tenant.messageTtl", "out_of_range", "is not 1 minute to 90 days in whole seconds; give a time such as `172800s`");
     }
     check_windows(&tenant.peak_windows, &mut violations);
     violations.check()
@@ -65,8 +75,19 @@ fn is_locale(text: &str) -> bool {
 
 /// Puts the fields that `mask` names (without names: those that are set) from `changes` into `tenant`.
 pub(crate) fn merge(tenant: &mut Tenant, changes: Tenant, mask: &[String]) -> Result<(), Status> {
-    const FIELDS: [&str; 10] =
-        ["name", "locale", "country", "currency", "time_zone", "peak_windows", "glossary", "branding", "digits", "daily_quota"];
+    const FIELDS: [&str; 11] = [
+        "name",
+        "locale",
+        "country",
+        "currency",
+        "time_zone",
+        "peak_windows",
+        "glossary",
+        "branding",
+        "digits",
+        "daily_quota",
+        "message_ttl",
+    ];
     for path in mask {
         if !FIELDS.contains(&path.as_str()) {
             return Err(Violations::one(
@@ -95,6 +116,7 @@ pub(crate) fn merge(tenant: &mut Tenant, changes: Tenant, mask: &[String]) -> Re
         branding if changes.branding.is_some();
         digits if changes.digits != 0;
         daily_quota if changes.daily_quota != 0;
+        message_ttl if changes.message_ttl.is_some();
     }
     Ok(())
 }
@@ -127,10 +149,12 @@ mod tests {
             currency: "pounds".into(),
             time_zone: "Cairo".into(),
             peak_windows: vec![window("10:00", "08:00")],
+            message_ttl: Some(Duration { seconds: 59, nanos: 0 }),
             ..tenant()
         };
         let message = check(&wrong).expect_err("wrong").message().to_owned();
-        for field in ["tenant.locale", "tenant.country", "tenant.currency", "tenant.timeZone", "tenant.peakWindows[0]"] {
+        for field in ["tenant.locale", "tenant.country", "tenant.currency", "tenant.timeZone", "tenant.peakWindows[0]", "tenant.messageTtl"]
+        {
             assert!(message.contains(field), "{field} in {message}");
         }
     }

@@ -43,7 +43,7 @@ impl State {
         requests: Vec<SendMessageRequest>,
     ) -> Result<Vec<Result<Accepted, Status>>, Status> {
         let profile = self.directory.profile(tenant).await?;
-        let keys: Vec<Option<Key>> = requests.iter().map(|request| draft::key(request, profile.country)).collect();
+        let keys: Vec<Option<Key>> = requests.iter().map(|request| draft::key(request, profile.terms.country)).collect();
         let mut known = self.store.known_keys(tenant, keys.iter().flatten().cloned().collect()).await?;
 
         let now = self.store.now();
@@ -56,7 +56,7 @@ impl State {
             });
             steps.push(match repetition {
                 Some(outcome) => Err(outcome),
-                None => draft::check(request, profile.country, lane, now).map_err(Err),
+                None => draft::check(request, profile.terms, lane, now).map_err(Err),
             });
         }
         self.prepare(tenant, profile, keys, steps).await

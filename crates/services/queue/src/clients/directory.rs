@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use barid_bus::{Bus, Channel, Service};
-use barid_domain::{Country, TenantId};
+use barid_domain::TenantId;
 use barid_proto::{
     fault,
     tenant::v1::{ResolveTenantRequest, TenantState, directory_service_client::DirectoryServiceClient},
 };
-use chrono::{DateTime, NaiveDate, Utc};
+use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use chrono_tz::Tz;
 use futures::StreamExt;
 use moka::future::Cache;
@@ -16,11 +16,15 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Code, Status};
 
 use super::REMEMBER;
+use crate::draft::Terms;
+
+/// How long after it is due a message is sent where its tenant says nothing.
+const DEFAULT_TTL: TimeDelta = TimeDelta::hours(48);
 
 /// What the queue needs to know of a tenant.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Profile {
-    pub country: Country,
+    pub terms: Terms,
     pub time_zone: Tz,
     pub daily_quota: u32,
     pub active: bool,
@@ -54,7 +58,10 @@ impl Directory {
             let answer = client.resolve_tenant(ResolveTenantRequest { tenant_id: tenant.to_string() }).await?.into_inner();
             let unreadable = || fault(Code::Internal, "TENANT_UNREADABLE", "the tenant's settings cannot be read");
             Ok::<_, Status>(Profile {
-                country: answer.country.parse().map_err(|_| unreadable())?,
+                terms: Terms {
+                    country: answer.country.parse().map_err(|_| unreadable())?,
+                    ttl: answer.message_ttl.map_or(DEFAULT_TTL, |ttl| TimeDelta::seconds(ttl.seconds)),
+                },
                 time_zone: answer.time_zone.parse().map_err(|_| unreadable())?,
                 daily_quota: answer.daily_quota,
                 active: answer.state() == TenantState::Active,

@@ -262,7 +262,8 @@ async fn insert(tx: &Tx, messages: &[&NewMessage]) -> Result<(), DbErr> {
                 INSERT INTO queue.ready (message_id, tenant_id, session_id, contact_id, lane, due_at, expires_at)
                 SELECT id, tenant_id, session_id, contact_id, lane, due_at, expires_at FROM new WHERE state = {queued}
              ), scheduled AS (
-                INSERT INTO queue.scheduled (message_id, tenant_id, due_at) SELECT id, tenant_id, due_at FROM new WHERE state = {scheduled}
+                INSERT INTO queue.scheduled (message_id, tenant_id, due_at, expires_at)
+                SELECT id, tenant_id, due_at, expires_at FROM new WHERE state = {scheduled}
              )
              SELECT id FROM person WHERE merged_into IS NOT NULL",
             queued = State::Queued as i16,

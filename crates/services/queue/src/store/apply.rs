@@ -8,7 +8,7 @@ use barid_proto::{
     events::v1::{MessagePayload, event::Payload},
     timestamp,
 };
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use sea_orm::{DbErr, QueryResult};
 use uuid::Uuid;
 
@@ -59,6 +59,11 @@ pub(super) struct Row {
     read: Option<DateTime<Utc>>,
     played: Option<DateTime<Utc>>,
     pub due: Option<DateTime<Utc>>,
+    pub expires: DateTime<Utc>,
+    /// How long after it was due it was worth sending when it was handed over.
+    life: TimeDelta,
+    /// Whether it lives anew.
+    renewed: bool,
 }
 
 /// Applies changes in their order; gives back the messages that were found. Locks their states in the order of their ids.
@@ -82,6 +87,7 @@ pub(super) async fn apply(store: &Store, tx: &Tx, changes: Vec<Change>) -> Resul
     let changed: BTreeMap<&MessageId, &Row> = rows.iter().filter(|(_, row)| row.before != row.after).collect();
     if !changed.is_empty() {
         write_states(tx, &changed).await?;
+        write_new_lives(tx, &changed).await?;
         waiting::write(tx, &changed).await?;
         write_dead_letters(tx, &changed, store.now()).await?;
         barid_db::append(tx, EVENTS, events).await?;
@@ -101,21 +107,25 @@ fn take_step(row: &mut Row, step: Standing, change: &Change) {
         State::Read => row.read = row.read.or(Some(change.at)),
         State::Queued => {
             let backoff = if matches!(change.fact, Fact::AttemptFailed { .. } | Fact::Rejected { .. }) {
-                chrono::TimeDelta::from_std(state::backoff(step.failures)).unwrap_or_default()
+                TimeDelta::from_std(state::backoff(step.failures)).unwrap_or_default()
             } else {
-                chrono::TimeDelta::zero()
+                TimeDelta::zero()
             };
             row.due = Some(not_before(change, backoff));
+            if change.fact == Fact::Redriven {
+                row.expires = change.at + row.life;
+                row.renewed = true;
+            }
         }
         // When it may go out again, if it went out under an id of ours.
         State::Uncertain => {
-            row.due = Some(not_before(change, chrono::TimeDelta::from_std(state::repeat_after(step.attempt)).unwrap_or_default()));
+            row.due = Some(not_before(change, TimeDelta::from_std(state::repeat_after(step.attempt)).unwrap_or_default()));
         }
         _ => {}
     }
 }
 
-fn not_before(change: &Change, wait: chrono::TimeDelta) -> DateTime<Utc> {
+fn not_before(change: &Change, wait: TimeDelta) -> DateTime<Utc> {
     change.not_before.map_or(change.at + wait, |earliest| earliest.max(change.at + wait))
 }
 
@@ -150,7 +160,8 @@ async fn lock(tx: &Tx, mut ids: Vec<Uuid>) -> Result<BTreeMap<MessageId, Row>, D
     let rows = tx
         .rows(
             "SELECT s.message_id, m.tenant_id, m.session_id, m.contact_id, m.lane, m.template, m.client_reference, m.created_at,
-                    s.state, s.attempt, s.failures, s.dead_letter, s.reason, s.sent_at, s.delivered_at, s.read_at, s.played_at
+                    s.state, s.attempt, s.failures, s.dead_letter, s.reason, s.sent_at, s.delivered_at, s.read_at, s.played_at,
+                    m.due_at, m.expires_at, s.expires_at
              FROM queue.message_state s JOIN queue.messages m ON m.id = s.message_id
              WHERE s.message_id = ANY($1) ORDER BY s.message_id FOR UPDATE OF s",
             [ids.into()],
@@ -161,6 +172,7 @@ async fn lock(tx: &Tx, mut ids: Vec<Uuid>) -> Result<BTreeMap<MessageId, Row>, D
 
 fn read(row: &QueryResult) -> Result<Row, DbErr> {
     let played: Option<DateTime<Utc>> = row.try_get_by_index(16)?;
+    let (due, expires): (DateTime<Utc>, DateTime<Utc>) = (row.try_get_by_index(17)?, row.try_get_by_index(18)?);
     let standing = Standing {
         state: State::from_number(row.try_get_by_index(8)?).ok_or_else(|| DbErr::Type("unknown state".to_owned()))?,
         attempt: row.try_get_by_index::<i32>(9)?.cast_unsigned(),
@@ -184,6 +196,9 @@ fn read(row: &QueryResult) -> Result<Row, DbErr> {
         read: row.try_get_by_index(15)?,
         played,
         due: None,
+        expires: row.try_get_by_index::<Option<DateTime<Utc>>>(19)?.unwrap_or(expires),
+        life: expires - due,
+        renewed: false,
     })
 }
 
@@ -214,6 +229,18 @@ async fn write_states(tx: &Tx, changed: &BTreeMap<&MessageId, &Row>) -> Result<(
         values,
     )
     .await?;
+    Ok(())
+}
+
+/// What is sent again on request is worth sending as long as it was at first.
+async fn write_new_lives(tx: &Tx, changed: &BTreeMap<&MessageId, &Row>) -> Result<(), DbErr> {
+    let (ids, times): (Vec<Uuid>, Vec<DateTime<Utc>>) =
+        changed.iter().filter(|(_, row)| row.renewed).map(|(id, row)| (id.uuid(), row.expires)).unzip();
+    if !ids.is_empty() {
+        let update = "UPDATE queue.message_state s SET expires_at = n.expires_at
+                      FROM UNNEST($1::uuid[], $2::timestamptz[]) AS n(id, expires_at) WHERE s.message_id = n.id";
+        tx.run(update, [ids.into(), times.into()]).await?;
+    }
     Ok(())
 }
 

@@ -32,7 +32,10 @@ pub(crate) struct Filter {
 }
 
 const COLUMNS: &str = "m.id, m.session_id, m.contact_id, m.lane, m.template, m.template_version, m.locale, m.client_reference, m.content,
-    m.created_at, m.due_at, m.expires_at, s.state, s.attempt, s.failures, s.dead_letter, s.reason, s.sent_at, s.delivered_at, s.read_at, s.played_at,
+    m.created_at,
+    coalesce((SELECT r.due_at FROM queue.ready r WHERE r.message_id = m.id), (SELECT c.due_at FROM queue.scheduled c WHERE c.message_id = m.id),
+        m.due_at),
+    coalesce(s.expires_at, m.expires_at), s.state, s.attempt, s.failures, s.dead_letter, s.reason, s.sent_at, s.delivered_at, s.read_at, s.played_at,
     (SELECT p.provider_id FROM queue.provider_ids p WHERE p.message_id = m.id ORDER BY p.recorded_at DESC, p.provider_id LIMIT 1)";
 
 impl Store {

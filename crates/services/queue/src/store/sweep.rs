@@ -63,7 +63,9 @@ impl Store {
     /// Ends what was not sent in time. What went out once, and could not go out again to make sure, may have arrived.
     pub(crate) async fn expire(&self) -> Result<usize, Error> {
         let now = self.now();
-        let late = "SELECT message_id, repeat FROM queue.ready WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2 FOR UPDATE SKIP LOCKED";
+        // Whatever it waits for: its session, its next attempt, or its time.
+        let late = "(SELECT message_id, repeat FROM queue.ready WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2)
+                    UNION ALL (SELECT message_id, false FROM queue.scheduled WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2)";
         let end = move |row: &QueryResult| {
             let (fact, reason) = if row.try_get_by_index(1)? { (Fact::GivenUp, "outcome_unknown") } else { (Fact::Expired, "expired") };
             ended(row, fact, reason, now)

@@ -43,11 +43,13 @@ pub(super) async fn write(tx: &Tx, changed: &BTreeMap<&MessageId, &Row>) -> Resu
         ready.iter().map(|(id, _)| id.uuid()).collect::<Vec<_>>().into(),
         ready.iter().map(|(_, row)| apply::lane(row, row.after) as i16).collect::<Vec<_>>().into(),
         ready.iter().map(|(_, row)| row.due.unwrap_or(row.created_at)).collect::<Vec<_>>().into(),
+        ready.iter().map(|(_, row)| row.expires).collect::<Vec<_>>().into(),
     ];
     tx.run(
         "INSERT INTO queue.ready (message_id, tenant_id, session_id, contact_id, lane, due_at, expires_at)
-         SELECT m.id, m.tenant_id, m.session_id, m.contact_id, n.lane, n.due_at, greatest(m.expires_at, n.due_at)
-         FROM UNNEST($1::uuid[], $2::smallint[], $3::timestamptz[]) AS n(id, lane, due_at) JOIN queue.messages m USING (id)
+         SELECT m.id, m.tenant_id, m.session_id, m.contact_id, n.lane, n.due_at, n.expires_at
+         FROM UNNEST($1::uuid[], $2::smallint[], $3::timestamptz[], $4::timestamptz[]) AS n(id, lane, due_at, expires_at)
+         JOIN queue.messages m USING (id)
          ON CONFLICT (message_id) DO UPDATE SET lane = excluded.lane, due_at = excluded.due_at, repeat = false",
         values,
     )
@@ -66,14 +68,15 @@ async fn repeat(tx: &Tx, changed: &BTreeMap<&MessageId, &Row>) -> Result<(), DbE
         doubtful().map(|(id, _)| id.uuid()).collect::<Vec<_>>().into(),
         doubtful().map(|(_, row)| apply::lane(row, row.after) as i16).collect::<Vec<_>>().into(),
         doubtful().map(|(_, row)| row.due.unwrap_or(row.created_at)).collect::<Vec<_>>().into(),
+        doubtful().map(|(_, row)| row.expires).collect::<Vec<_>>().into(),
     ];
     tx.run(
         "WITH gone AS (
             DELETE FROM queue.in_flight WHERE message_id = ANY($1::uuid[]) AND repeatable RETURNING message_id
          )
          INSERT INTO queue.ready (message_id, tenant_id, session_id, contact_id, lane, due_at, expires_at, repeat)
-         SELECT m.id, m.tenant_id, m.session_id, m.contact_id, n.lane, n.due_at, m.expires_at, true
-         FROM UNNEST($1::uuid[], $2::smallint[], $3::timestamptz[]) AS n(id, lane, due_at)
+         SELECT m.id, m.tenant_id, m.session_id, m.contact_id, n.lane, n.due_at, n.expires_at, true
+         FROM UNNEST($1::uuid[], $2::smallint[], $3::timestamptz[], $4::timestamptz[]) AS n(id, lane, due_at, expires_at)
          JOIN gone ON gone.message_id = n.id JOIN queue.messages m ON m.id = n.id",
         values,
     )

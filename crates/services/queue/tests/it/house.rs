@@ -1,6 +1,10 @@
 //! The queue on real servers, with the few answers it asks of its neighbours.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use anyhow::{Context, Result, ensure};
 use barid_bus::{Bus, Channel, Server, Service, acl};
@@ -33,9 +37,25 @@ use tonic::{Request, Response, Status, metadata::MetadataValue};
 
 const PASSWORD: &str = "barid-test";
 
-/// Every tenant is a laundry in Cairo; every tenant has the session it asks for.
-#[derive(Clone)]
-struct Neighbours;
+/// Every tenant is a laundry in Cairo, unless it was told to be another; every tenant has the session it asks for.
+#[derive(Clone, Default)]
+struct Neighbours {
+    tenants: Arc<Mutex<HashMap<String, Tenant>>>,
+}
+
+impl Neighbours {
+    fn tenant(&self, id: &str) -> Tenant {
+        let laundry = Tenant {
+            id: id.to_owned(),
+            country: "EG".into(),
+            time_zone: "Africa/Cairo".into(),
+            daily_quota: 1_000_000,
+            state: TenantState::Active.into(),
+            ..Tenant::default()
+        };
+        self.tenants.lock().unwrap_or_else(PoisonError::into_inner).get(id).cloned().unwrap_or(laundry)
+    }
+}
 
 #[tonic::async_trait]
 impl DirectoryService for Neighbours {
@@ -44,14 +64,7 @@ impl DirectoryService for Neighbours {
     }
 
     async fn resolve_tenant(&self, request: Request<ResolveTenantRequest>) -> Result<Response<Tenant>, Status> {
-        Ok(Response::new(Tenant {
-            id: request.into_inner().tenant_id,
-            country: "EG".into(),
-            time_zone: "Africa/Cairo".into(),
-            daily_quota: 1_000_000,
-            state: TenantState::Active.into(),
-            ..Tenant::default()
-        }))
+        Ok(Response::new(self.tenant(&request.into_inner().tenant_id)))
     }
 }
 
@@ -94,6 +107,8 @@ pub struct House {
     pub contacts: ContactServiceClient<Channel>,
     pub events: EventServiceClient<Channel>,
     pub bus: Bus,
+    neighbours: Neighbours,
+    tenants: Bus,
     shutdown: CancellationToken,
     _nats: Nats,
     _home: tempfile::TempDir,
@@ -106,9 +121,14 @@ impl House {
 
     /// With settings of its own.
     pub async fn start_with(settings: &str) -> Result<Self> {
+        Self::start_on(settings, Arc::new(SystemClock)).await
+    }
+
+    /// With a clock of its own.
+    pub async fn start_on(settings: &str, clock: Arc<dyn Clock>) -> Result<Self> {
         let users = [Service::Gateway, Service::Tenant, Service::Queue, Service::SessionPool];
         let nats = barid_testkit::nats(&acl::server_config(&users.map(|service| (service, Secret::new(PASSWORD))))).await?;
-        let database = database_with("queue m0007", |admin_url| async move {
+        let database = database_with("queue m0008", |admin_url| async move {
             let config = barid_migrations::Config { database_url: Secret::new(admin_url), role_password: Secret::new(PASSWORD) };
             barid_migrations::migrate(&config).await?;
             Ok(())
@@ -128,15 +148,16 @@ impl House {
         let bus = |service| Bus::connect(&config.nats, service);
         let shutdown = CancellationToken::new();
         let guard = Arc::new(Guard::new());
+        let (neighbours, tenants) = (Neighbours::default(), bus(Service::Tenant).await?);
         for server in [
-            Server::new(bus(Service::Tenant).await?, guard.clone()).add(DirectoryServiceServer::new(Neighbours)),
-            Server::new(bus(Service::SessionPool).await?, guard).add(PoolServiceServer::new(Neighbours)),
+            Server::new(tenants.clone(), guard.clone()).add(DirectoryServiceServer::new(neighbours.clone())),
+            Server::new(bus(Service::SessionPool).await?, guard).add(PoolServiceServer::new(neighbours.clone())),
         ] {
             let stop = shutdown.clone();
             tokio::spawn(async move { server.run(stop, || {}).await });
         }
         let (health, stop) = (Health::default(), shutdown.clone());
-        let app = App::build(&config, Arc::new(SystemClock)).await?;
+        let app = App::build(&config, clock.clone()).await?;
         let ready = health.clone();
         tokio::spawn(async move { app.run(ready, stop).await });
         eventually(Duration::from_secs(10), || async {
@@ -152,13 +173,23 @@ impl House {
             contacts: ContactServiceClient::new(gateway.channel()),
             events: EventServiceClient::new(gateway.channel()),
             bus: gateway,
+            neighbours,
+            tenants,
             ledger: LedgerServiceClient::new(bus(Service::SessionPool).await?.channel()),
-            ids: Minter::new(Arc::new(SystemClock) as Arc<dyn Clock>),
+            ids: Minter::new(clock),
             database,
             shutdown,
             _nats: nats,
             _home: home,
         })
+    }
+
+    /// Changes a tenant, as its own service would.
+    pub async fn change(&self, tenant: TenantId, change: impl FnOnce(&mut Tenant)) {
+        let mut changed = self.neighbours.tenant(&tenant.to_string());
+        change(&mut changed);
+        self.neighbours.tenants.lock().unwrap_or_else(PoisonError::into_inner).insert(tenant.to_string(), changed);
+        self.tenants.notify("tenant-changed", tenant.to_string().into_bytes().into()).await;
     }
 
     pub fn on_behalf_of<T>(tenant: TenantId, message: T) -> Request<T> {

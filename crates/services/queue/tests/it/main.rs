@@ -2,6 +2,7 @@ mod claims;
 mod contents;
 mod conversations;
 mod events;
+mod expiry;
 mod house;
 mod people;
 mod races;

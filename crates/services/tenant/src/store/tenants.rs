@@ -12,7 +12,7 @@ use sea_orm::{ActiveModelTrait, ColumnTrait, EntityTrait, IntoActiveModel, Query
 use serde::{Deserialize, Serialize};
 
 use super::{Store, entity::tenant, page};
-use crate::Error;
+use crate::{Error, settings::DEFAULT_TTL};
 
 /// A peak window as JSON.
 #[derive(Deserialize, Serialize)]
@@ -123,6 +123,7 @@ fn to_row(
         peak_windows: serde_json::json!(windows),
         glossary: serde_json::json!(tenant.glossary),
         branding: serde_json::json!(brand),
+        message_ttl_seconds: i32::try_from(tenant.message_ttl.unwrap_or(DEFAULT_TTL).seconds).unwrap_or(i32::MAX),
         state: i16::try_from(tenant.state).unwrap_or_default(),
         name: tenant.name,
         locale: tenant.locale,
@@ -154,5 +155,6 @@ fn to_proto(row: tenant::Model) -> Tenant {
         state: row.state.into(),
         create_time: Some(timestamp(row.created_at)),
         update_time: Some(timestamp(row.updated_at)),
+        message_ttl: Some(prost_types::Duration { seconds: row.message_ttl_seconds.into(), nanos: 0 }),
     }
 }

@@ -1092,7 +1092,8 @@ pub struct SendMessageRequest {
     /// When to send; at once when missing. Not in the past, and at most 90 days ahead.
     #[prost(message, optional, tag = "10")]
     pub schedule_time: ::core::option::Option<::prost_types::Timestamp>,
-    /// When it is too late to send; 48 hours after it is due when missing, and at most 90 days.
+    /// When it is too late to send: after it is due, and at most 90 days after. Either this or `ttl`; without both the tenant's `messageTtl`
+    /// counts. What was not sent by then ends as EXPIRED.
     #[prost(message, optional, tag = "11")]
     pub expire_time: ::core::option::Option<::prost_types::Timestamp>,
     /// Repeating a call with the same key and content within 7 days answers with the same message and sends nothing again. The same key with
@@ -1127,6 +1128,9 @@ pub struct SendMessageRequest {
     /// Shows the message as an answer to this one: `msg_...` or `inb_...` of the same customer.
     #[prost(string, tag = "22")]
     pub reply_to: ::prost::alloc::string::String,
+    /// How long after it is due it is worth sending, such as `3600s`: 1 second to 90 days. Either this or `expireTime`.
+    #[prost(message, optional, tag = "23")]
+    pub ttl: ::core::option::Option<::prost_types::Duration>,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct BatchSendMessagesRequest {

@@ -110,6 +110,10 @@ pub struct Tenant {
     pub create_time: ::core::option::Option<::prost_types::Timestamp>,
     #[prost(message, optional, tag = "15")]
     pub update_time: ::core::option::Option<::prost_types::Timestamp>,
+    /// How long after it is due a message is still sent, unless it says otherwise, such as `86400s`: 1 minute to 90 days in whole seconds, 48
+    /// hours when missing at creation.
+    #[prost(message, optional, tag = "16")]
+    pub message_ttl: ::core::option::Option<::prost_types::Duration>,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct CreateTenantRequest {
