@@ -5,7 +5,7 @@ mod body;
 use barid_domain::{Country, Phone, SessionId};
 use barid_proto::{
     Violations, ids,
-    queue::v1::{ContactCard, Lane as ProtoLane, MediaKind, SendMessageRequest},
+    queue::v1::{ContactCard, Lane as ProtoLane, MediaKind, SendMessageRequest, SendWindow},
 };
 use chrono::{DateTime, TimeDelta, Utc};
 use prost::Message;
@@ -14,7 +14,10 @@ use sha2::{Digest, Sha256};
 use tonic::Status;
 
 use self::body::Body;
-use crate::lanes::Lane;
+use crate::{
+    hours::{Daily, Hours, Plan},
+    lanes::Lane,
+};
 
 pub(crate) use self::body::Reference;
 
@@ -29,6 +32,7 @@ pub(crate) struct Terms {
     pub country: Country,
     /// How long after it is due a message is still sent, unless it says otherwise.
     pub ttl: TimeDelta,
+    pub hours: Hours,
 }
 
 /// A message that keeps to the rules.
@@ -36,8 +40,10 @@ pub(crate) struct Terms {
 pub(crate) struct Draft {
     pub recipient: Phone,
     pub lane: Lane,
-    /// When it is due, if not at once.
-    pub schedule: Option<DateTime<Utc>>,
+    /// When it was asked to go out.
+    pub asked: DateTime<Utc>,
+    pub window: Option<Daily>,
+    pub plan: Plan,
     pub expires_at: DateTime<Utc>,
     pub media_kind: MediaKind,
     /// With its numbers in E.164.
@@ -86,8 +92,13 @@ pub(crate) fn check(request: SendMessageRequest, terms: Terms, default_lane: Lan
             default_lane
         }
     };
-    let schedule = schedule(request.schedule_time.as_ref(), now, &mut violations);
-    let due = schedule.unwrap_or(now);
+    let asked = schedule(request.schedule_time.as_ref(), now, &mut violations).unwrap_or(now);
+    let window = window(&request, lane, asked, terms.hours, &mut violations);
+    let plan = terms.hours.plan(lane, window, asked, now);
+    let due = match plan {
+        Plan::Open { .. } => asked,
+        Plan::Wait { until, .. } => until,
+    };
     let expires_at = expiry(&request, due, terms.ttl, &mut violations);
     let session = match request.session_id.as_str() {
         "" => None,
@@ -101,7 +112,7 @@ pub(crate) fn check(request: SendMessageRequest, terms: Terms, default_lane: Lan
     violations.check()?;
     let Some(recipient) = recipient else { return Err(Status::internal("a wrong number was let through")) };
     let Body { media_kind, contact_card, reference } = body;
-    Ok(Draft { recipient, lane, schedule, expires_at, media_kind, contact_card, reference, session, request })
+    Ok(Draft { recipient, lane, asked, window, plan, expires_at, media_kind, contact_card, reference, session, request })
 }
 
 fn schedule(time: Option<&Timestamp>, now: DateTime<Utc>, violations: &mut Violations) -> Option<DateTime<Utc>> {
@@ -115,6 +126,25 @@ fn schedule(time: Option<&Timestamp>, now: DateTime<Utc>, violations: &mut Viola
         None => violations.add("scheduleTime", "invalid_time", "is no time; give one such as `2026-01-15T08:00:00Z`"),
     }
     None
+}
+
+fn window(request: &SendMessageRequest, lane: Lane, asked: DateTime<Utc>, hours: Hours, violations: &mut Violations) -> Option<Daily> {
+    let SendWindow { start, end } = request.window.as_ref()?;
+    if lane == Lane::Immediate {
+        violations.add(
+            "window",
+            "ambiguous",
+            "is for LANE_BATCH, and what is immediate does not wait; give the lane, or leave the window out",
+        );
+        return None;
+    }
+    let window = Daily::parse(start, end);
+    if window.is_none() {
+        violations.add("window", "invalid_time", "is no window; give two times of a day as `HH:MM`, such as `08:00` and `10:00`");
+    } else if hours.opening(lane, window, asked).is_none() {
+        violations.add("window", "never_open", "lies within the tenant's quiet hours and never opens; give another, or change those");
+    }
+    window
 }
 
 fn expiry(request: &SendMessageRequest, due: DateTime<Utc>, usual: TimeDelta, violations: &mut Violations) -> DateTime<Utc> {

@@ -9,6 +9,7 @@ mod consumers;
 mod content;
 mod draft;
 mod error;
+mod hours;
 mod jobs;
 mod lanes;
 mod provider_id;
@@ -107,6 +108,8 @@ impl App {
         jobs.spawn("relay", relay.run(jobs.shutdown()));
         jobs.spawn("directory", directory.clone().follow(bus.clone(), jobs.shutdown()));
         jobs.spawn("sessions", barid_bus::consume(bus.clone(), consumers::Sessions(store.clone()), jobs.shutdown()));
+        let tenants = consumers::Tenants { store: store.clone(), directory: directory.clone() };
+        jobs.spawn("tenants", barid_bus::consume(bus.clone(), tenants, jobs.shutdown()));
         jobs::start(&jobs, &store, &directory, &config);
 
         let item = guard.input("/barid.queue.v1.MessageService/SendMessage").expect("the protos have the method");

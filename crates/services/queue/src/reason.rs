@@ -9,6 +9,8 @@ pub(crate) fn sentence(code: &str) -> &'static str {
         }
         "session_deleted" => "The session that was to send it was deleted.",
         "quota_exceeded" => "The daily quota of the tenant was used up when it was due.",
+        "quiet_hours" => "It waits for the end of the tenant's quiet hours.",
+        "outside_window" => "It waits for its window to open.",
         "superseded" => "A later stage of the same thing was handed over first.",
         "expired" => "It could not be sent before its expiry.",
         "outcome_unknown" => "It was written to WhatsApp, and no answer came in time; it may have arrived. It is not sent twice by itself.",

@@ -87,6 +87,8 @@ pub struct Standing {
 pub enum Fact {
     /// Its time has come.
     Due,
+    /// It may not go out now and waits for another time.
+    Deferred,
     /// A session took it to send it.
     Claimed,
     /// A session took it again after an attempt with an unknown outcome, to send it under the same id.
@@ -152,6 +154,8 @@ pub fn follow(from: Standing, fact: Fact) -> Vec<Standing> {
     let current = |attempt: u32| attempt == from.attempt && matches!(from.state, State::Sending | State::Uncertain);
     match fact {
         Fact::Due if from.state == State::Scheduled => vec![to(State::Queued)],
+        // Also from one time to another: it is told anew until when it waits.
+        Fact::Deferred if from.state.waits() => vec![to(State::Scheduled)],
         Fact::Claimed if from.state == State::Queued => vec![Standing { state: State::Sending, attempt: from.attempt + 1, ..from }],
         Fact::Repeated if from.state == State::Uncertain => vec![Standing { state: State::Sending, attempt: from.attempt + 1, ..from }],
         Fact::Sent => receipt(from, State::Sent),

@@ -3,7 +3,7 @@
 use barid_domain::{MessageId, SessionId, TenantId};
 use barid_proto::{
     Violations,
-    queue::v1::SendMessageRequest,
+    queue::v1::{BatchSendMessagesRequest, SendMessageRequest},
     template::v1::{MetaTemplateCall, Rendering},
 };
 use barid_vault::TenantKey;
@@ -202,7 +202,9 @@ impl State {
             supersede: (!request.supersede_key.is_empty()).then(|| (request.supersede_key.clone(), request.supersede_rank)),
             content: content.seal(vault_key, tenant, id.uuid()),
             created_at: now,
-            schedule: draft.schedule,
+            asked: draft.asked,
+            window: draft.window,
+            plan: draft.plan,
             expires_at: draft.expires_at,
             key,
             day: profile.day(now),
@@ -210,14 +212,9 @@ impl State {
         })
     }
 
-    /// Judges each item of a batch by its own limits, and gives it the key of the call.
-    pub(super) fn items(
-        &self,
-        tenant: TenantId,
-        key: &str,
-        offset: u32,
-        messages: Vec<SendMessageRequest>,
-    ) -> Vec<Result<SendMessageRequest, Status>> {
+    /// Judges each item of a batch by its own limits, and gives it what the call says for all: its key, its window.
+    pub(super) fn items(&self, tenant: TenantId, call: BatchSendMessagesRequest) -> Vec<Result<SendMessageRequest, Status>> {
+        let BatchSendMessagesRequest { messages, idempotency_key: key, offset, window, .. } = call;
         let checked = messages.into_iter().zip(offset..).map(|(mut message, index)| {
             self.guard.check_item(&self.item, &message)?;
             if !message.tenant_id.is_empty() && message.tenant_id != tenant.to_string() {
@@ -226,6 +223,9 @@ impl State {
             }
             if message.idempotency_key.is_empty() && !key.is_empty() {
                 message.idempotency_key = format!("{key}/{index}");
+            }
+            if message.window.is_none() {
+                message.window.clone_from(&window);
             }
             Ok(message)
         });

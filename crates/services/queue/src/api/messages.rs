@@ -37,8 +37,9 @@ impl MessageService for State {
 
     async fn batch_send_messages(&self, request: Request<BatchSendMessagesRequest>) -> Result<Response<BatchSendMessagesResponse>, Status> {
         let tenant = tenant(&request)?;
-        let BatchSendMessagesRequest { messages, idempotency_key, offset, .. } = request.into_inner();
-        let checked = self.items(tenant, &idempotency_key, offset, messages);
+        let call = request.into_inner();
+        let offset = call.offset;
+        let checked = self.items(tenant, call);
         let good = checked.iter().flatten().cloned().collect();
         let accepted = self.accept(tenant, Lane::Batch, good).await;
         if let Some(Err(status)) = accepted.first()

@@ -12,8 +12,15 @@ use chrono::{DateTime, NaiveDate, Utc};
 use sea_orm::{DbErr, Value};
 use uuid::Uuid;
 
-use super::{Change, EVENTS, Recipient, Store, apply, contacts, people, quota};
-use crate::{Error, draft::Key, lanes::Lane, state::Fact, state::State};
+use super::{Change, EVENTS, Recipient, Store, apply, contacts, people, quota, waiting};
+use crate::{
+    Error,
+    draft::Key,
+    hours::{Closed, Daily, Plan},
+    lanes::Lane,
+    state::Fact,
+    state::State,
+};
 
 /// A message to accept, sealed.
 #[derive(Clone, Debug)]
@@ -32,7 +39,10 @@ pub(crate) struct NewMessage {
     pub supersede: Option<(String, u32)>,
     pub content: Vec<u8>,
     pub created_at: DateTime<Utc>,
-    pub schedule: Option<DateTime<Utc>>,
+    /// When it was asked to go out.
+    pub asked: DateTime<Utc>,
+    pub window: Option<Daily>,
+    pub plan: Plan,
     pub expires_at: DateTime<Utc>,
     pub key: Option<Key>,
     /// The tenant's day, and its quota.
@@ -81,7 +91,7 @@ async fn accept(store: &Store, tx: &Tx, mut messages: Vec<NewMessage>) -> Result
 
     let accepted: Vec<&NewMessage> =
         messages.iter().zip(&outcomes).filter(|(_, outcome)| outcome.is_none()).map(|(message, _)| message).collect();
-    let waiting = accepted.iter().any(|message| message.schedule.is_none());
+    let waiting = accepted.iter().any(|message| first_state(message) == State::Queued);
     insert(tx, &accepted).await?;
     let superseded = supersede(store, tx, &accepted).await?;
     for (message, outcome) in messages.iter().zip(&mut outcomes) {
@@ -97,7 +107,18 @@ async fn accept(store: &Store, tx: &Tx, mut messages: Vec<NewMessage>) -> Result
 }
 
 fn first_state(message: &NewMessage) -> State {
-    if message.schedule.is_some() { State::Scheduled } else { State::Queued }
+    match message.plan {
+        Plan::Open { .. } => State::Queued,
+        Plan::Wait { .. } => State::Scheduled,
+    }
+}
+
+/// When it is due, and why not when that was asked for.
+fn due(message: &NewMessage) -> (DateTime<Utc>, &'static str) {
+    match message.plan {
+        Plan::Open { .. } => (message.asked, ""),
+        Plan::Wait { until, closed } => (until, closed.map_or("", Closed::code)),
+    }
 }
 
 /// Takes the keys. Where one was taken before, its message is the outcome. Of several messages with one new key the first leads; the others
@@ -189,7 +210,7 @@ async fn look_up(tx: &Tx, tenant: TenantId, keys: &[Key]) -> Result<HashMap<Stri
 async fn charge(tx: &Tx, messages: &[NewMessage], outcomes: &mut [Outcome]) -> Result<(), DbErr> {
     let mut due: BTreeMap<(TenantId, NaiveDate), Vec<usize>> = BTreeMap::new();
     for (index, message) in messages.iter().enumerate() {
-        if outcomes[index].is_none() && message.schedule.is_none() {
+        if outcomes[index].is_none() && first_state(message) == State::Queued {
             due.entry((message.tenant, message.day)).or_default().push(index);
         }
     }
@@ -234,9 +255,17 @@ async fn insert(tx: &Tx, messages: &[&NewMessage]) -> Result<(), DbErr> {
         column(messages, |message| message.supersede.as_ref().map_or(0, |(_, rank)| rank.cast_signed())),
         column(messages, |message| message.content.clone()),
         column(messages, |message| message.created_at),
-        column(messages, |message| message.schedule.unwrap_or(message.created_at)),
+        column(messages, |message| message.asked),
         column(messages, |message| message.expires_at),
         column(messages, |message| first_state(message) as i16),
+        column(messages, |message| due(message).0),
+        column(messages, |message| due(message).1.to_owned()),
+        column(messages, |message| match message.plan {
+            Plan::Open { closes } => waiting::optional(closes),
+            Plan::Wait { .. } => String::new(),
+        }),
+        column(messages, |message| message.window.map_or(-1, |window| window.minutes().0.cast_signed())),
+        column(messages, |message| message.window.map_or(-1, |window| window.minutes().1.cast_signed())),
     ];
     // One statement: the rows of a message appear in every table or in none, and the values travel once. Contacts are held, so that none
     // ends before its messages can be seen.
@@ -247,20 +276,22 @@ async fn insert(tx: &Tx, messages: &[&NewMessage]) -> Result<(), DbErr> {
                 SELECT id, merged_into FROM queue.contacts WHERE id = ANY($4::uuid[]) ORDER BY id FOR KEY SHARE
              ), new AS (
                 SELECT * FROM UNNEST($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[], $5::smallint[], $6::text[], $7::int[], $8::text[],
-                    $9::text[], $10::text[], $11::int[], $12::bytea[], $13::timestamptz[], $14::timestamptz[], $15::timestamptz[], $16::smallint[])
+                    $9::text[], $10::text[], $11::int[], $12::bytea[], $13::timestamptz[], $14::timestamptz[], $15::timestamptz[], $16::smallint[],
+                    $17::timestamptz[], $18::text[], $19::text[], $20::smallint[], $21::smallint[])
                 AS n(id, tenant_id, session_id, contact_id, lane, template, template_version, locale, client_reference, supersede_key,
-                    supersede_rank, content, created_at, due_at, expires_at, state)
+                    supersede_rank, content, created_at, asked_at, expires_at, state, due_at, reason, closes_at, window_start, window_end)
              ), message AS (
                 INSERT INTO queue.messages (id, tenant_id, session_id, contact_id, lane, template, template_version, locale, client_reference,
-                    supersede_key, supersede_rank, content, created_at, due_at, expires_at)
+                    supersede_key, supersede_rank, content, created_at, due_at, expires_at, window_start, window_end)
                 SELECT id, tenant_id, session_id, contact_id, lane, template, template_version, locale, client_reference,
-                    nullif(supersede_key, ''), supersede_rank, content, created_at, due_at, expires_at FROM new
+                    nullif(supersede_key, ''), supersede_rank, content, created_at, asked_at, expires_at,
+                    nullif(window_start, -1), nullif(window_end, -1) FROM new
              ), state AS (
                 INSERT INTO queue.message_state (message_id, tenant_id, state, attempt, failures, dead_letter, reason)
-                SELECT id, tenant_id, state, 0, 0, false, '' FROM new
+                SELECT id, tenant_id, state, 0, 0, false, reason FROM new
              ), ready AS (
-                INSERT INTO queue.ready (message_id, tenant_id, session_id, contact_id, lane, due_at, expires_at)
-                SELECT id, tenant_id, session_id, contact_id, lane, due_at, expires_at FROM new WHERE state = {queued}
+                INSERT INTO queue.ready (message_id, tenant_id, session_id, contact_id, lane, due_at, expires_at, closes_at)
+                SELECT id, tenant_id, session_id, contact_id, lane, due_at, expires_at, nullif(closes_at, '')::timestamptz FROM new WHERE state = {queued}
              ), scheduled AS (
                 INSERT INTO queue.scheduled (message_id, tenant_id, due_at, expires_at)
                 SELECT id, tenant_id, due_at, expires_at FROM new WHERE state = {scheduled}
@@ -305,9 +336,10 @@ fn accepted_event(message: &NewMessage, persons: &HashMap<ContactId, ContactId>)
             template: message.template.clone(),
             lane: message.lane.name().to_owned(),
             attempt: 0,
-            reason: String::new(),
+            reason: due(message).1.to_owned(),
             client_reference: message.client_reference.clone(),
             accept_time: Some(timestamp(message.created_at)),
+            due_time: Some(timestamp(due(message).0)),
         }),
     }
 }

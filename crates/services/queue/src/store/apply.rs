@@ -1,6 +1,6 @@
 //! The one way in which messages change: facts go in, the state machine says where they lead, and every step becomes an event.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use barid_db::{NewEvent, Tx};
 use barid_domain::{ContactId, MessageId, SessionId, TenantId};
@@ -26,13 +26,24 @@ pub(crate) struct Change {
     pub at: DateTime<Utc>,
     /// Why, as a code; empty when nothing went wrong.
     pub reason: String,
-    /// When it is tried again, at the earliest.
+    /// When it is tried again, at the earliest; of what is deferred, until when.
     pub not_before: Option<DateTime<Utc>>,
+    /// Of what becomes due: until when it may be claimed.
+    pub closes: Closes,
+}
+
+/// Until when a message that waits for its session may be claimed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Closes {
+    Never,
+    At(DateTime<Utc>),
+    /// Its hours are looked at before anyone may claim it.
+    Unknown,
 }
 
 impl Change {
     pub(crate) fn new(message: MessageId, fact: Fact, at: DateTime<Utc>) -> Self {
-        Self { message, fact, at, reason: String::new(), not_before: None }
+        Self { message, fact, at, reason: String::new(), not_before: None, closes: Closes::Unknown }
     }
 }
 
@@ -41,6 +52,8 @@ impl Change {
 pub(crate) struct Standings {
     pub before: Standing,
     pub after: Standing,
+    /// Until when it might have been claimed, if it was.
+    pub closes: Closes,
 }
 
 pub(super) struct Row {
@@ -53,6 +66,9 @@ pub(super) struct Row {
     pub created_at: DateTime<Utc>,
     pub before: Standing,
     pub after: Standing,
+    /// Whether anything happened to it.
+    touched: bool,
+    pub closes: Closes,
     reason: String,
     sent: Option<DateTime<Utc>>,
     delivered: Option<DateTime<Utc>>,
@@ -84,19 +100,23 @@ pub(super) async fn apply(store: &Store, tx: &Tx, changes: Vec<Change>) -> Resul
             events.push(event(store, change.message, row, step, kind, &change));
         }
     }
-    let changed: BTreeMap<&MessageId, &Row> = rows.iter().filter(|(_, row)| row.before != row.after).collect();
+    let changed: BTreeMap<&MessageId, &Row> = rows.iter().filter(|(_, row)| row.touched).collect();
+    let mut closes = HashMap::new();
     if !changed.is_empty() {
         write_states(tx, &changed).await?;
         write_new_lives(tx, &changed).await?;
-        waiting::write(tx, &changed).await?;
+        closes = waiting::write(tx, &changed).await?;
         write_dead_letters(tx, &changed, store.now()).await?;
         barid_db::append(tx, EVENTS, events).await?;
     }
-    Ok(rows.into_iter().map(|(id, row)| (id, Standings { before: row.before, after: row.after })).collect())
+    Ok(rows
+        .into_iter()
+        .map(|(id, row)| (id, Standings { before: row.before, after: row.after, closes: closes.remove(&id).unwrap_or(Closes::Unknown) }))
+        .collect())
 }
 
 fn take_step(row: &mut Row, step: Standing, change: &Change) {
-    row.after = step;
+    (row.after, row.touched) = (step, true);
     row.reason.clone_from(&change.reason);
     if step.played {
         row.played = row.played.or(Some(change.at));
@@ -105,7 +125,9 @@ fn take_step(row: &mut Row, step: Standing, change: &Change) {
         State::Sent => row.sent = row.sent.or(Some(change.at)),
         State::Delivered => row.delivered = row.delivered.or(Some(change.at)),
         State::Read => row.read = row.read.or(Some(change.at)),
+        State::Scheduled => row.due = Some(change.not_before.unwrap_or(change.at)),
         State::Queued => {
+            row.closes = change.closes;
             let backoff = if matches!(change.fact, Fact::AttemptFailed { .. } | Fact::Rejected { .. }) {
                 TimeDelta::from_std(state::backoff(step.failures)).unwrap_or_default()
             } else {
@@ -145,6 +167,7 @@ fn event(store: &Store, message: MessageId, row: &Row, step: Standing, kind: &'s
             reason: change.reason.clone(),
             client_reference: row.client_reference.clone(),
             accept_time: Some(timestamp(row.created_at)),
+            due_time: row.due.filter(|_| step.state.waits()).map(timestamp),
         }),
     }
 }
@@ -190,6 +213,8 @@ fn read(row: &QueryResult) -> Result<Row, DbErr> {
         created_at: row.try_get_by_index(7)?,
         before: standing,
         after: standing,
+        touched: false,
+        closes: Closes::Unknown,
         reason: row.try_get_by_index(12)?,
         sent: row.try_get_by_index(13)?,
         delivered: row.try_get_by_index(14)?,

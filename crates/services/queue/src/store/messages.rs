@@ -4,13 +4,13 @@ use barid_db::Tx;
 use barid_domain::{ContactId, MessageId, SessionId, TenantId};
 use barid_proto::{
     events::v1::{Event, event::Payload},
-    queue::v1::{HistoryEntry, Lane as ProtoLane, Message, MessageState},
+    queue::v1::{HistoryEntry, Lane as ProtoLane, Message, MessageState, SendWindow},
     timestamp,
 };
 use chrono::{DateTime, Utc};
 use sea_orm::{QueryResult, Value};
 
-use super::{Change, EVENTS, Store, apply};
+use super::{Change, EVENTS, Store, apply, planning};
 use crate::{
     Error,
     content::Content,
@@ -36,7 +36,8 @@ const COLUMNS: &str = "m.id, m.session_id, m.contact_id, m.lane, m.template, m.t
     coalesce((SELECT r.due_at FROM queue.ready r WHERE r.message_id = m.id), (SELECT c.due_at FROM queue.scheduled c WHERE c.message_id = m.id),
         m.due_at),
     coalesce(s.expires_at, m.expires_at), s.state, s.attempt, s.failures, s.dead_letter, s.reason, s.sent_at, s.delivered_at, s.read_at, s.played_at,
-    (SELECT p.provider_id FROM queue.provider_ids p WHERE p.message_id = m.id ORDER BY p.recorded_at DESC, p.provider_id LIMIT 1)";
+    (SELECT p.provider_id FROM queue.provider_ids p WHERE p.message_id = m.id ORDER BY p.recorded_at DESC, p.provider_id LIMIT 1),
+    m.window_start, m.window_end";
 
 impl Store {
     /// A message with its history.
@@ -132,6 +133,10 @@ impl Store {
             history: Vec::new(),
             played_time: time(20)?,
             provider_id: row.try_get_by_index::<Option<String>>(21)?.unwrap_or_default(),
+            window: planning::window(row, 22)?.map(|window| {
+                let (start, end) = window.texts();
+                SendWindow { start, end }
+            }),
         })
     }
 }
@@ -174,10 +179,10 @@ fn conditions(tenant: TenantId, filter: Filter, limit: u64) -> (String, Vec<Valu
 /// A step of a message; `None` for what is no step, such as its being played.
 fn history_entry(event: Event) -> Option<HistoryEntry> {
     let state = State::ALL.into_iter().find(|state| state.name() == event.kind)?;
-    let (attempt, reason) = match event.payload {
-        Some(Payload::Message(payload)) => (payload.attempt, payload.reason),
-        _ => (0, String::new()),
+    let (attempt, reason, due_time) = match event.payload {
+        Some(Payload::Message(payload)) => (payload.attempt, payload.reason, payload.due_time),
+        _ => Default::default(),
     };
     let state = MessageState::try_from(state as i32).unwrap_or_default().into();
-    Some(HistoryEntry { event_id: event.id, state, attempt, reason, time: event.time })
+    Some(HistoryEntry { event_id: event.id, state, attempt, reason, time: event.time, due_time })
 }

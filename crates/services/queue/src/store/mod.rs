@@ -15,6 +15,7 @@ mod inbound;
 mod messages;
 mod overview;
 mod people;
+mod planning;
 mod quota;
 mod receipts;
 mod sweep;
@@ -32,7 +33,7 @@ use tokio::sync::Notify;
 pub use sea_orm::DbErr;
 
 pub(crate) use accept::{Accepted, NewMessage};
-pub(crate) use apply::Change;
+pub(crate) use apply::{Change, Closes, Standings};
 pub(crate) use claim::{Claimed, SessionClaim};
 pub(crate) use committer::Committer;
 pub(crate) use contacts::{ContactRow, Recipient};
@@ -43,6 +44,7 @@ pub(crate) use form::Quote;
 pub(crate) use inbound::NewInbound;
 pub(crate) use messages::Filter;
 pub(crate) use people::Names;
+pub(crate) use planning::Today;
 pub(crate) use receipts::{NewOutcome, NewReceipt, ReceiptKind};
 pub(crate) use targets::Found;
 

@@ -1,9 +1,7 @@
 //! The messages that a tenant may send in a day.
 
-use std::collections::{BTreeMap, HashMap};
-
 use barid_db::Tx;
-use barid_domain::{MessageId, TenantId};
+use barid_domain::TenantId;
 use chrono::NaiveDate;
 use sea_orm::DbErr;
 
@@ -24,20 +22,4 @@ pub(super) async fn charge(tx: &Tx, tenant: TenantId, day: NaiveDate, wanted: u3
         tx.run(back, [tenant.uuid().into(), day.into(), count(over).into()]).await?;
     }
     Ok(wanted - over)
-}
-
-/// Charges messages that became due to their tenants' days; gives back those that the quota refuses.
-pub(super) async fn charge_due(
-    tx: &Tx,
-    due: &BTreeMap<TenantId, Vec<MessageId>>,
-    days: &HashMap<TenantId, (NaiveDate, u32)>,
-) -> Result<Vec<MessageId>, DbErr> {
-    let mut refused = Vec::new();
-    for (tenant, messages) in due {
-        let Some((day, quota)) = days.get(tenant) else { continue };
-        let wanted = u32::try_from(messages.len()).unwrap_or(u32::MAX);
-        let granted = charge(tx, *tenant, *day, wanted, *quota).await?;
-        refused.extend(messages.iter().skip(granted as usize).copied());
-    }
-    Ok(refused)
 }

@@ -7,12 +7,12 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
-use barid_bus::{Bus, Channel, Server, Service, acl};
+use barid_bus::{BoxError, Bus, Channel, Outbox, Relay, RelayConfig, Server, Service, acl};
 use barid_domain::{Clock, Minter, Secret, SessionId, SystemClock, TenantId};
 use barid_proto::{
     Guard,
     access::{PRINCIPAL_KEY, Principal, Scope},
-    events::v1::Event,
+    events::v1::{Event, Position},
     queue::v1::{
         ClaimRequest, ClaimResponse, ClaimedMessage, FenceRequest, GetMessageRequest, Inbound, ListEventsRequest, Message, Outcome,
         Receipt, ReceiptKind, ReportInboundRequest, ReportOutcomesRequest, ReportReceiptsRequest, ReportReceiptsResponse,
@@ -32,6 +32,7 @@ use barid_proto::{
 use barid_queue::{App, Config, DEFAULTS};
 use barid_runtime::{Health, config};
 use barid_testkit::{Database, Nats, database_with, eventually};
+use chrono::{DateTime, Utc};
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, metadata::MetadataValue};
 
@@ -90,6 +91,25 @@ impl PoolService for Neighbours {
     }
 }
 
+/// What the tenant service tells.
+#[derive(Clone, Default)]
+struct Changes(Arc<Mutex<Vec<Event>>>);
+
+impl Outbox for Changes {
+    fn entity(&self) -> &'static str {
+        "tenant"
+    }
+
+    async fn read(&self, after: Position, limit: u32) -> Result<Vec<Event>, BoxError> {
+        let told = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        Ok(told.into_iter().skip(usize::try_from(after.sequence)?).take(limit as usize).collect())
+    }
+
+    async fn before(&self, _: DateTime<Utc>) -> Result<Position, BoxError> {
+        Ok(Position::default())
+    }
+}
+
 /// Where the one file is that customers send.
 pub const POINTER: &[u8] = b"where the file is, and its key";
 
@@ -109,6 +129,7 @@ pub struct House {
     pub bus: Bus,
     neighbours: Neighbours,
     tenants: Bus,
+    changes: Changes,
     shutdown: CancellationToken,
     _nats: Nats,
     _home: tempfile::TempDir,
@@ -156,6 +177,9 @@ impl House {
             let stop = shutdown.clone();
             tokio::spawn(async move { server.run(stop, || {}).await });
         }
+        let changes = Changes::default();
+        let relay = Relay::new(tenants.clone(), changes.clone(), Arc::default(), clock.clone(), RelayConfig::default());
+        tokio::spawn(relay.run(shutdown.clone()));
         let (health, stop) = (Health::default(), shutdown.clone());
         let app = App::build(&config, clock.clone()).await?;
         let ready = health.clone();
@@ -175,6 +199,7 @@ impl House {
             bus: gateway,
             neighbours,
             tenants,
+            changes,
             ledger: LedgerServiceClient::new(bus(Service::SessionPool).await?.channel()),
             ids: Minter::new(clock),
             database,
@@ -184,12 +209,23 @@ impl House {
         })
     }
 
-    /// Changes a tenant, as its own service would.
+    /// Changes a tenant, as its own service would: tells it to those who remember, and for good.
     pub async fn change(&self, tenant: TenantId, change: impl FnOnce(&mut Tenant)) {
         let mut changed = self.neighbours.tenant(&tenant.to_string());
         change(&mut changed);
         self.neighbours.tenants.lock().unwrap_or_else(PoisonError::into_inner).insert(tenant.to_string(), changed);
         self.tenants.notify("tenant-changed", tenant.to_string().into_bytes().into()).await;
+        let mut told = self.changes.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let sequence = told.len() as u64 + 1;
+        told.push(Event {
+            id: self.ids.mint::<barid_domain::id::Event>().to_string(),
+            tenant_id: tenant.to_string(),
+            entity: "tenant".into(),
+            entity_id: tenant.to_string(),
+            kind: "updated".into(),
+            position: Some(Position { generation: 1, transaction: 1, sequence }),
+            ..Event::default()
+        });
     }
 
     pub fn on_behalf_of<T>(tenant: TenantId, message: T) -> Request<T> {

@@ -3,6 +3,7 @@ mod contents;
 mod conversations;
 mod events;
 mod expiry;
+mod hours;
 mod house;
 mod people;
 mod races;

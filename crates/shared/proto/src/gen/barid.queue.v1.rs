@@ -990,6 +990,16 @@ pub mod event_service_server {
         const NAME: &'static str = SERVICE_NAME;
     }
 }
+/// A daily stretch of time in which a message may be sent.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SendWindow {
+    /// Start in the tenant's time zone, `HH:MM`.
+    #[prost(string, tag = "1")]
+    pub start: ::prost::alloc::string::String,
+    /// End in the tenant's time zone, `HH:MM`; before the start when it lasts over midnight.
+    #[prost(string, tag = "2")]
+    pub end: ::prost::alloc::string::String,
+}
 /// A place.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Location {
@@ -1131,6 +1141,10 @@ pub struct SendMessageRequest {
     /// How long after it is due it is worth sending, such as `3600s`: 1 second to 90 days. Either this or `expireTime`.
     #[prost(message, optional, tag = "23")]
     pub ttl: ::core::option::Option<::prost_types::Duration>,
+    /// Only of LANE_BATCH: it is sent within this window only. Outside of it, and in the tenant's quiet hours, the message is SCHEDULED until
+    /// the next opening. What has not gone out when the window closes waits for the next one, if it does not expire before.
+    #[prost(message, optional, tag = "24")]
+    pub window: ::core::option::Option<SendWindow>,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct BatchSendMessagesRequest {
@@ -1143,6 +1157,9 @@ pub struct BatchSendMessagesRequest {
     /// Key of the whole call: message i gets this key with `/i` behind it, unless it has its own. The HTTP header `Idempotency-Key` does the same.
     #[prost(string, tag = "3")]
     pub idempotency_key: ::prost::alloc::string::String,
+    /// Window of the messages that have none of their own.
+    #[prost(message, optional, tag = "5")]
+    pub window: ::core::option::Option<SendWindow>,
     /// Index of the first message of this frame; set by the gateway.
     #[prost(uint32, tag = "4")]
     pub offset: u32,
@@ -1234,7 +1251,7 @@ pub struct Message {
     pub client_reference: ::prost::alloc::string::String,
     #[prost(message, optional, tag = "18")]
     pub create_time: ::core::option::Option<::prost_types::Timestamp>,
-    /// When it is or was due.
+    /// When it is due: at the next opening or attempt, if it waits for one. Of what waits no more, the time that was asked for.
     #[prost(message, optional, tag = "19")]
     pub due_time: ::core::option::Option<::prost_types::Timestamp>,
     #[prost(message, optional, tag = "20")]
@@ -1254,6 +1271,8 @@ pub struct Message {
     /// What WhatsApp knows it by; empty until it is sent.
     #[prost(string, tag = "26")]
     pub provider_id: ::prost::alloc::string::String,
+    #[prost(message, optional, tag = "27")]
+    pub window: ::core::option::Option<SendWindow>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct HistoryEntry {
@@ -1268,6 +1287,9 @@ pub struct HistoryEntry {
     pub reason: ::prost::alloc::string::String,
     #[prost(message, optional, tag = "5")]
     pub time: ::core::option::Option<::prost_types::Timestamp>,
+    /// Until when it waits from this step on, if it waits: `reason` is then why, such as `quiet_hours` or `outside_window`.
+    #[prost(message, optional, tag = "6")]
+    pub due_time: ::core::option::Option<::prost_types::Timestamp>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct GetMessageRequest {
