@@ -1,5 +1,10 @@
 //! The codes that tell why a message stands where it stands, and a plain sentence for each.
 
+/// Whether an attempt that failed with this code never reached the wire.
+pub(crate) fn before_the_wire(code: &str) -> bool {
+    matches!(code, "content_unreadable" | "media_unreachable" | "media_not_uploaded")
+}
+
 /// The sentence for a code.
 pub(crate) fn sentence(code: &str) -> &'static str {
     match code {

@@ -125,7 +125,7 @@ pub enum Fact {
     Expired,
     /// Nothing more was heard of an uncertain attempt, or its session is gone, or its quota is used up.
     GivenUp,
-    /// Someone had a dead letter sent again.
+    /// Someone had a dead letter sent again: it becomes due anew, with all that goes with it.
     Redriven,
 }
 
@@ -172,7 +172,7 @@ pub fn follow(from: Standing, fact: Fact) -> Vec<Standing> {
         Fact::Cancelled if from.state.waits() => vec![to(State::Cancelled)],
         Fact::Expired if from.state.waits() => vec![to(State::Expired)],
         Fact::GivenUp if from.state.waits() || from.state == State::Uncertain => vec![dead],
-        Fact::Redriven if from.dead_letter => vec![Standing { state: State::Queued, failures: 0, dead_letter: false, ..from }],
+        Fact::Redriven if from.dead_letter => vec![Standing { state: State::Scheduled, failures: 0, dead_letter: false, ..from }],
         _ => Vec::new(),
     }
 }

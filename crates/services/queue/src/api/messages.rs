@@ -1,5 +1,7 @@
 //! `MessageService`.
 
+use std::collections::HashMap;
+
 use barid_bus::tenant;
 use barid_domain::{MessageId, TenantId};
 use barid_proto::{
@@ -88,8 +90,17 @@ impl MessageService for State {
     async fn retry_message(&self, request: Request<RetryMessageRequest>) -> Result<Response<Message>, Status> {
         let tenant = tenant(&request)?;
         let id: MessageId = ids::resource(&request.get_ref().id)?;
-        let retried = self.store.command(tenant, id, Fact::Redriven, "").await?;
-        retried.map(Response::new).map_err(|found| not_possible("retried", "only dead letters can be", found))
+        self.store
+            .command(tenant, id, Fact::Redriven, "")
+            .await?
+            .map_err(|found| not_possible("retried", "only dead letters can be", found))?;
+        // It is due: its hours and its quota are looked at now rather than in a moment.
+        if let Ok(profile) = self.directory.profile(tenant).await {
+            self.store.queue_due(&HashMap::from([(tenant, profile.today(self.store.now()))])).await?;
+        }
+        let mut message = self.store.message(tenant, id).await?;
+        message.history.clear();
+        Ok(Response::new(message))
     }
 }
 

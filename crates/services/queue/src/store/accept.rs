@@ -217,7 +217,8 @@ async fn charge(tx: &Tx, messages: &[NewMessage], outcomes: &mut [Outcome]) -> R
     let mut freed = Vec::new();
     for ((tenant, day), indexes) in due {
         let quota = messages[indexes[0]].quota;
-        let granted = quota::charge(tx, tenant, day, u32::try_from(indexes.len()).unwrap_or(u32::MAX), quota).await?;
+        let granted = quota::hold(tx, tenant, day, quota).await?.min(u32::try_from(indexes.len()).unwrap_or(u32::MAX));
+        quota::charge(tx, tenant, day, granted).await?;
         for &index in indexes.iter().skip(granted as usize) {
             outcomes[index] = Some(Err(Error::QuotaExceeded { limit: quota }));
             if messages[index].key.is_some() {
@@ -264,6 +265,7 @@ async fn insert(tx: &Tx, messages: &[&NewMessage]) -> Result<(), DbErr> {
             Plan::Open { closes } => waiting::optional(closes),
             Plan::Wait { .. } => String::new(),
         }),
+        column(messages, |message| message.day),
         column(messages, |message| message.window.map_or(-1, |window| window.minutes().0.cast_signed())),
         column(messages, |message| message.window.map_or(-1, |window| window.minutes().1.cast_signed())),
     ];
@@ -277,9 +279,9 @@ async fn insert(tx: &Tx, messages: &[&NewMessage]) -> Result<(), DbErr> {
              ), new AS (
                 SELECT * FROM UNNEST($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[], $5::smallint[], $6::text[], $7::int[], $8::text[],
                     $9::text[], $10::text[], $11::int[], $12::bytea[], $13::timestamptz[], $14::timestamptz[], $15::timestamptz[], $16::smallint[],
-                    $17::timestamptz[], $18::text[], $19::text[], $20::smallint[], $21::smallint[])
+                    $17::timestamptz[], $18::text[], $19::text[], $20::date[], $21::smallint[], $22::smallint[])
                 AS n(id, tenant_id, session_id, contact_id, lane, template, template_version, locale, client_reference, supersede_key,
-                    supersede_rank, content, created_at, asked_at, expires_at, state, due_at, reason, closes_at, window_start, window_end)
+                    supersede_rank, content, created_at, asked_at, expires_at, state, due_at, reason, closes_at, day, window_start, window_end)
              ), message AS (
                 INSERT INTO queue.messages (id, tenant_id, session_id, contact_id, lane, template, template_version, locale, client_reference,
                     supersede_key, supersede_rank, content, created_at, due_at, expires_at, window_start, window_end)
@@ -290,8 +292,8 @@ async fn insert(tx: &Tx, messages: &[&NewMessage]) -> Result<(), DbErr> {
                 INSERT INTO queue.message_state (message_id, tenant_id, state, attempt, failures, dead_letter, reason)
                 SELECT id, tenant_id, state, 0, 0, false, reason FROM new
              ), ready AS (
-                INSERT INTO queue.ready (message_id, tenant_id, session_id, contact_id, lane, due_at, expires_at, closes_at)
-                SELECT id, tenant_id, session_id, contact_id, lane, due_at, expires_at, nullif(closes_at, '')::timestamptz FROM new WHERE state = {queued}
+                INSERT INTO queue.ready (message_id, tenant_id, session_id, contact_id, lane, due_at, expires_at, closes_at, charged_on)
+                SELECT id, tenant_id, session_id, contact_id, lane, due_at, expires_at, nullif(closes_at, '')::timestamptz, day FROM new WHERE state = {queued}
              ), scheduled AS (
                 INSERT INTO queue.scheduled (message_id, tenant_id, due_at, expires_at)
                 SELECT id, tenant_id, due_at, expires_at FROM new WHERE state = {scheduled}

@@ -8,13 +8,14 @@ use barid_proto::{
     events::v1::{MessagePayload, event::Payload},
     timestamp,
 };
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use sea_orm::{DbErr, QueryResult};
 use uuid::Uuid;
 
-use super::{EVENTS, Store, waiting};
+use super::{EVENTS, Store, quota, waiting};
 use crate::{
     lanes::Lane,
+    reason,
     state::{self, Fact, Standing, State},
 };
 
@@ -28,8 +29,18 @@ pub(crate) struct Change {
     pub reason: String,
     /// When it is tried again, at the earliest; of what is deferred, until when.
     pub not_before: Option<DateTime<Utc>>,
-    /// Of what becomes due: until when it may be claimed.
+    /// Of what becomes due: what goes with it into its session's queue.
+    pub ticket: Option<Ticket>,
+    /// Whether it ends without ever having reached the wire.
+    pub unsent: bool,
+}
+
+/// What a message has with it while it waits for its session or is under way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Ticket {
     pub closes: Closes,
+    /// The day it was charged to; none when it reached the wire and nothing is given back any more.
+    pub charged_on: Option<NaiveDate>,
 }
 
 /// Until when a message that waits for its session may be claimed.
@@ -43,7 +54,7 @@ pub(crate) enum Closes {
 
 impl Change {
     pub(crate) fn new(message: MessageId, fact: Fact, at: DateTime<Utc>) -> Self {
-        Self { message, fact, at, reason: String::new(), not_before: None, closes: Closes::Unknown }
+        Self { message, fact, at, reason: String::new(), not_before: None, ticket: None, unsent: false }
     }
 }
 
@@ -52,12 +63,12 @@ impl Change {
 pub(crate) struct Standings {
     pub before: Standing,
     pub after: Standing,
-    /// Until when it might have been claimed, if it was.
-    pub closes: Closes,
+    /// What it had with it when it left its session's queue.
+    pub ticket: Option<Ticket>,
 }
 
 pub(super) struct Row {
-    tenant: TenantId,
+    pub tenant: TenantId,
     session: SessionId,
     contact: ContactId,
     lane: Lane,
@@ -68,7 +79,9 @@ pub(super) struct Row {
     pub after: Standing,
     /// Whether anything happened to it.
     touched: bool,
-    pub closes: Closes,
+    pub ticket: Option<Ticket>,
+    /// Whether its last change kept it off the wire.
+    pub unsent: bool,
     reason: String,
     sent: Option<DateTime<Utc>>,
     delivered: Option<DateTime<Utc>>,
@@ -101,22 +114,20 @@ pub(super) async fn apply(store: &Store, tx: &Tx, changes: Vec<Change>) -> Resul
         }
     }
     let changed: BTreeMap<&MessageId, &Row> = rows.iter().filter(|(_, row)| row.touched).collect();
-    let mut closes = HashMap::new();
+    let mut tickets = HashMap::new();
     if !changed.is_empty() {
         write_states(tx, &changed).await?;
         write_new_lives(tx, &changed).await?;
-        closes = waiting::write(tx, &changed).await?;
+        tickets = waiting::write(tx, &changed).await?;
         write_dead_letters(tx, &changed, store.now()).await?;
         barid_db::append(tx, EVENTS, events).await?;
+        quota::give_back(tx, &changed, &tickets).await?;
     }
-    Ok(rows
-        .into_iter()
-        .map(|(id, row)| (id, Standings { before: row.before, after: row.after, closes: closes.remove(&id).unwrap_or(Closes::Unknown) }))
-        .collect())
+    Ok(rows.into_iter().map(|(id, row)| (id, Standings { before: row.before, after: row.after, ticket: tickets.remove(&id) })).collect())
 }
 
 fn take_step(row: &mut Row, step: Standing, change: &Change) {
-    (row.after, row.touched) = (step, true);
+    (row.after, row.touched, row.unsent) = (step, true, change.unsent || reason::before_the_wire(&change.reason));
     row.reason.clone_from(&change.reason);
     if step.played {
         row.played = row.played.or(Some(change.at));
@@ -125,19 +136,21 @@ fn take_step(row: &mut Row, step: Standing, change: &Change) {
         State::Sent => row.sent = row.sent.or(Some(change.at)),
         State::Delivered => row.delivered = row.delivered.or(Some(change.at)),
         State::Read => row.read = row.read.or(Some(change.at)),
-        State::Scheduled => row.due = Some(change.not_before.unwrap_or(change.at)),
+        State::Scheduled => {
+            row.due = Some(change.not_before.unwrap_or(change.at));
+            if change.fact == Fact::Redriven {
+                row.expires = change.at + row.life;
+                row.renewed = true;
+            }
+        }
         State::Queued => {
-            row.closes = change.closes;
+            row.ticket = change.ticket;
             let backoff = if matches!(change.fact, Fact::AttemptFailed { .. } | Fact::Rejected { .. }) {
                 TimeDelta::from_std(state::backoff(step.failures)).unwrap_or_default()
             } else {
                 TimeDelta::zero()
             };
             row.due = Some(not_before(change, backoff));
-            if change.fact == Fact::Redriven {
-                row.expires = change.at + row.life;
-                row.renewed = true;
-            }
         }
         // When it may go out again, if it went out under an id of ours.
         State::Uncertain => {
@@ -214,7 +227,8 @@ fn read(row: &QueryResult) -> Result<Row, DbErr> {
         before: standing,
         after: standing,
         touched: false,
-        closes: Closes::Unknown,
+        ticket: None,
+        unsent: false,
         reason: row.try_get_by_index(12)?,
         sent: row.try_get_by_index(13)?,
         delivered: row.try_get_by_index(14)?,

@@ -184,7 +184,9 @@ async fn take(store: &Store, tx: &Tx, claim: Uuid, picked: Vec<Candidate>, wante
         let (message, attempt, wish) = (sheet.message, standing.after.attempt, &wishes[&sheet.session]);
         match to_claimed(sheet, wish.epoch, attempt, wish.repeatable) {
             Ok(ready) => claimed.push(ready),
-            Err(reason) => dead.push(Change { reason: reason.to_owned(), ..Change::new(message, Fact::Dead { attempt }, now) }),
+            Err(reason) => {
+                dead.push(Change { reason: reason.to_owned(), unsent: true, ..Change::new(message, Fact::Dead { attempt }, now) })
+            }
         }
     }
     let ended = !dead.is_empty();
@@ -204,17 +206,22 @@ async fn hold(
 ) -> Result<(), DbErr> {
     let wish = |candidate: &Candidate| wishes[&candidate.session];
     let wire_id = |candidate: &Candidate| if wish(candidate).repeatable { wire_id::of(candidate.message) } else { String::new() };
-    // Where it comes back in time, its hours are known. What is repeated is never closed.
-    let closes = |candidate: &Candidate| match standings[&candidate.message].closes {
-        Closes::At(time) => waiting::optional(Some(time)),
-        Closes::Never | Closes::Unknown => String::new(),
+    // What it brought along from the queue. What is repeated brought nothing: it is never closed, and was written once.
+    let ticket = |candidate: &Candidate| standings[&candidate.message].ticket;
+    let closes = |candidate: &Candidate| match ticket(candidate).map(|ticket| ticket.closes) {
+        Some(Closes::At(time)) => waiting::optional(Some(time)),
+        _ => String::new(),
     };
+    let charged_on = |candidate: &Candidate| waiting::optional_day(ticket(candidate).and_then(|ticket| ticket.charged_on));
     tx.run(
         // The contact is read now that the state is locked: it may have turned out to be another one.
         "WITH held AS (
-            INSERT INTO queue.in_flight (message_id, tenant_id, session_id, contact_id, claim_id, epoch, claimed_at, repeatable, closes_at)
-            SELECT m.id, m.tenant_id, m.session_id, m.contact_id, $4, n.epoch, $5, n.wire_id <> '', nullif(n.closes_at, '')::timestamptz
-            FROM UNNEST($1::uuid[], $2::bigint[], $3::text[], $6::text[]) AS n(id, epoch, wire_id, closes_at) JOIN queue.messages m USING (id)
+            INSERT INTO queue.in_flight (message_id, tenant_id, session_id, contact_id, claim_id, epoch, claimed_at, repeatable, closes_at,
+                charged_on)
+            SELECT m.id, m.tenant_id, m.session_id, m.contact_id, $4, n.epoch, $5, n.wire_id <> '', nullif(n.closes_at, '')::timestamptz,
+                   nullif(n.charged_on, '')::date
+            FROM UNNEST($1::uuid[], $2::bigint[], $3::text[], $6::text[], $7::text[]) AS n(id, epoch, wire_id, closes_at, charged_on)
+            JOIN queue.messages m USING (id)
             RETURNING message_id, session_id, tenant_id
          )
          INSERT INTO queue.provider_ids (session_id, provider_id, message_id, tenant_id)
@@ -228,6 +235,7 @@ async fn hold(
             claim.into(),
             now.into(),
             picked.iter().map(closes).collect::<Vec<_>>().into(),
+            picked.iter().map(charged_on).collect::<Vec<_>>().into(),
         ],
     )
     .await?;

@@ -33,7 +33,7 @@ use tokio::sync::Notify;
 pub use sea_orm::DbErr;
 
 pub(crate) use accept::{Accepted, NewMessage};
-pub(crate) use apply::{Change, Closes, Standings};
+pub(crate) use apply::{Change, Closes, Standings, Ticket};
 pub(crate) use claim::{Claimed, SessionClaim};
 pub(crate) use committer::Committer;
 pub(crate) use contacts::{ContactRow, Recipient};

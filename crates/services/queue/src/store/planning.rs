@@ -1,6 +1,6 @@
 //! Which messages may go out now: scheduled ones become due, and what waits for its session waits for another time when its hours close.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use barid_db::Tx;
 use barid_domain::{MessageId, TenantId};
@@ -8,7 +8,7 @@ use chrono::{DateTime, NaiveDate, Utc};
 use sea_orm::{DbErr, QueryResult};
 use uuid::Uuid;
 
-use super::{Change, Closes, Store, apply, quota, waiting};
+use super::{Change, Closes, Store, Ticket, apply, quota, waiting};
 use crate::{
     Error,
     hours::{Closed, Daily, Hours, Plan},
@@ -55,9 +55,16 @@ impl Store {
     pub(crate) async fn queue_due(&self, tenants: &HashMap<TenantId, Today>) -> Result<usize, Error> {
         let (store, now, tenants) = (self.clone(), self.now(), tenants.clone());
         let work = move |tx: Tx| async move {
-            let due =
-                "SELECT message_id FROM queue.scheduled WHERE due_at <= $1 AND NOT held AND tenant_id = ANY($2) ORDER BY due_at LIMIT $3";
-            let ids = ids(tx.rows(due, [now.into(), uuids(&tenants).into(), TURN.into()]).await?)?;
+            let due = "SELECT message_id, tenant_id FROM queue.scheduled
+                       WHERE due_at <= $1 AND NOT held AND tenant_id = ANY($2) ORDER BY due_at LIMIT $3";
+            let rows = tx.rows(due, [now.into(), uuids(&tenants).into(), TURN.into()]).await?;
+            let of = rows.iter().map(|row| row.try_get_by_index(1).map(TenantId::from_uuid)).collect::<Result<BTreeSet<_>, _>>()?;
+            // Quotas first, then messages: as everyone else does.
+            let mut left = BTreeMap::new();
+            for tenant in of {
+                left.insert(tenant, quota::hold(&tx, tenant, tenants[&tenant].day, tenants[&tenant].quota).await?);
+            }
+            let ids = ids(rows)?;
             let looked_at = ids.len();
             lock(&tx, &ids).await?;
             let rows = tx
@@ -68,29 +75,25 @@ impl Store {
                     [ids.into(), now.into()],
                 )
                 .await?;
-            let (mut changes, mut open) = (Vec::new(), BTreeMap::<TenantId, Vec<(MessageId, Closes)>>::new());
+            let (mut changes, mut charged) = (Vec::new(), BTreeMap::<TenantId, u32>::new());
             for row in &rows {
-                let candidate = candidate(row)?;
-                let Some(today) = tenants.get(&candidate.tenant) else { continue };
-                match today.hours.plan(candidate.lane, candidate.window, candidate.asked, now) {
-                    Plan::Open { closes } => {
-                        let closes = closes.map_or(Closes::Never, Closes::At);
-                        open.entry(candidate.tenant).or_default().push((candidate.message, closes));
-                    }
-                    Plan::Wait { until, closed } => changes.push(deferred(candidate.message, until, closed, now)),
-                }
-            }
-            for (tenant, messages) in open {
-                let today = tenants[&tenant];
-                let wanted = u32::try_from(messages.len()).unwrap_or(u32::MAX);
-                let granted = quota::charge(&tx, tenant, today.day, wanted, today.quota).await?;
-                changes.extend(messages.into_iter().zip(0..).map(|((message, closes), index)| {
-                    if index < granted {
-                        Change { closes, ..Change::new(message, Fact::Due, now) }
-                    } else {
+                let Candidate { message, tenant, lane, window, asked } = candidate(row)?;
+                let (Some(today), Some(left)) = (tenants.get(&tenant), left.get_mut(&tenant)) else { continue };
+                changes.push(match today.hours.plan(lane, window, asked, now) {
+                    Plan::Wait { until, closed } => deferred(message, until, closed, now),
+                    Plan::Open { .. } if *left == 0 => {
                         Change { reason: "quota_exceeded".to_owned(), ..Change::new(message, Fact::GivenUp, now) }
                     }
-                }));
+                    Plan::Open { closes } => {
+                        *left -= 1;
+                        *charged.entry(tenant).or_default() += 1;
+                        let ticket = Ticket { closes: closes.map_or(Closes::Never, Closes::At), charged_on: Some(today.day) };
+                        Change { ticket: Some(ticket), ..Change::new(message, Fact::Due, now) }
+                    }
+                });
+            }
+            for (tenant, messages) in charged {
+                quota::charge(&tx, tenant, tenants[&tenant].day, messages).await?;
             }
             apply::apply(&store, &tx, changes).await?;
             Ok::<_, Error>(looked_at)

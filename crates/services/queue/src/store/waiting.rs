@@ -4,17 +4,17 @@ use std::collections::{BTreeMap, HashMap};
 
 use barid_db::Tx;
 use barid_domain::MessageId;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
 use sea_orm::{DbErr, Value};
 use uuid::Uuid;
 
-use super::apply::{self, Closes, Row};
+use super::apply::{self, Closes, Row, Ticket};
 use crate::state::State;
 
 type Changed<'a> = BTreeMap<&'a MessageId, &'a Row>;
 
-/// Writes where messages wait now; gives back until when those that left their session's queue might have been claimed.
-pub(super) async fn write(tx: &Tx, changed: &Changed<'_>) -> Result<HashMap<MessageId, Closes>, DbErr> {
+/// Writes where messages wait now; gives back what those had with them that left their session's queue or came from under way.
+pub(super) async fn write(tx: &Tx, changed: &Changed<'_>) -> Result<HashMap<MessageId, Ticket>, DbErr> {
     let left = |state: State| -> Vec<Uuid> {
         let gone = changed.iter().filter(|(_, row)| row.before.state == state && row.after.state != state);
         gone.map(|(id, _)| id.uuid()).collect()
@@ -23,30 +23,32 @@ pub(super) async fn write(tx: &Tx, changed: &Changed<'_>) -> Result<HashMap<Mess
     if !scheduled.is_empty() {
         tx.run("DELETE FROM queue.scheduled WHERE message_id = ANY($1)", [scheduled.into()]).await?;
     }
-    let mut closes = take(tx, "ready", left(State::Queued)).await?;
+    let mut tickets = take(tx, "ready", left(State::Queued)).await?;
     let (mut landed, mut unknown) = (left(State::Sending), left(State::Uncertain));
     take(tx, "ready", unknown.clone()).await?;
     // What became uncertain still occupies its conversation.
     landed.retain(|id| changed[&MessageId::from_uuid(*id)].after.state != State::Uncertain);
     landed.append(&mut unknown);
-    closes.extend(take(tx, "in_flight", landed).await?);
+    tickets.extend(take(tx, "in_flight", landed).await?);
     repeat(tx, changed).await?;
     schedule(tx, changed).await?;
-    queue(tx, changed, &closes).await?;
-    Ok(closes)
+    queue(tx, changed, &tickets).await?;
+    Ok(tickets)
 }
 
 /// Takes messages out of a table.
-async fn take(tx: &Tx, table: &'static str, ids: Vec<Uuid>) -> Result<HashMap<MessageId, Closes>, DbErr> {
+async fn take(tx: &Tx, table: &'static str, ids: Vec<Uuid>) -> Result<HashMap<MessageId, Ticket>, DbErr> {
     if ids.is_empty() {
         return Ok(HashMap::new());
     }
-    let rows =
-        tx.rows(format!("DELETE FROM queue.{table} WHERE message_id = ANY($1) RETURNING message_id, closes_at"), [ids.into()]).await?;
+    let rows = tx
+        .rows(format!("DELETE FROM queue.{table} WHERE message_id = ANY($1) RETURNING message_id, closes_at, charged_on"), [ids.into()])
+        .await?;
     rows.iter()
         .map(|row| {
             let closes: Option<DateTime<Utc>> = row.try_get_by_index(1)?;
-            Ok((MessageId::from_uuid(row.try_get_by_index(0)?), closes.map_or(Closes::Never, Closes::At)))
+            let ticket = Ticket { closes: closes.map_or(Closes::Never, Closes::At), charged_on: row.try_get_by_index(2)? };
+            Ok((MessageId::from_uuid(row.try_get_by_index(0)?), ticket))
         })
         .collect()
 }
@@ -74,41 +76,49 @@ async fn schedule(tx: &Tx, changed: &Changed<'_>) -> Result<(), DbErr> {
 }
 
 /// What waits for its session.
-async fn queue(tx: &Tx, changed: &Changed<'_>, known: &HashMap<MessageId, Closes>) -> Result<(), DbErr> {
+async fn queue(tx: &Tx, changed: &Changed<'_>, known: &HashMap<MessageId, Ticket>) -> Result<(), DbErr> {
     let ready: Vec<_> = changed.iter().filter(|(_, row)| row.after.state == State::Queued).collect();
     if ready.is_empty() {
         return Ok(());
     }
     let due = |row: &Row| row.due.unwrap_or(row.created_at);
-    let closes = |id: &MessageId, row: &Row| {
-        // What was looked at for the lane it had counts for that lane.
-        let same_lane = apply::lane(row, row.before) == apply::lane(row, row.after);
-        match (row.closes, known.get(id).filter(|_| same_lane)) {
-            (Closes::Unknown, Some(known)) => *known,
-            (closes, _) => closes,
-        }
+    let ticket = |id: &MessageId, row: &Row| {
+        row.ticket.unwrap_or_else(|| {
+            let kept = known.get(id);
+            // What was looked at for the lane it had counts for that lane.
+            let same_lane = apply::lane(row, row.before) == apply::lane(row, row.after);
+            Ticket {
+                closes: kept.filter(|_| same_lane).map_or(Closes::Unknown, |ticket| ticket.closes),
+                // An attempt that failed was made, unless its reason says otherwise.
+                charged_on: kept.filter(|_| row.after.failures == row.before.failures || row.unsent).and_then(|ticket| ticket.charged_on),
+            }
+        })
     };
-    let values: [Value; 5] = [
+    let values: [Value; 6] = [
         ready.iter().map(|(id, _)| id.uuid()).collect::<Vec<_>>().into(),
         ready.iter().map(|(_, row)| apply::lane(row, row.after) as i16).collect::<Vec<_>>().into(),
         ready.iter().map(|(_, row)| due(row)).collect::<Vec<_>>().into(),
         ready.iter().map(|(_, row)| row.expires).collect::<Vec<_>>().into(),
         ready
             .iter()
-            .map(|(id, row)| match closes(id, row) {
+            .map(|(id, row)| match ticket(id, row).closes {
                 Closes::Never => String::new(),
                 Closes::At(time) => optional(Some(time)),
                 Closes::Unknown => optional(Some(due(row))),
             })
             .collect::<Vec<_>>()
             .into(),
+        ready.iter().map(|(id, row)| optional_day(ticket(id, row).charged_on)).collect::<Vec<_>>().into(),
     ];
     tx.run(
-        "INSERT INTO queue.ready (message_id, tenant_id, session_id, contact_id, lane, due_at, expires_at, closes_at)
-         SELECT m.id, m.tenant_id, m.session_id, m.contact_id, n.lane, n.due_at, n.expires_at, nullif(n.closes_at, '')::timestamptz
-         FROM UNNEST($1::uuid[], $2::smallint[], $3::timestamptz[], $4::timestamptz[], $5::text[]) AS n(id, lane, due_at, expires_at, closes_at)
+        "INSERT INTO queue.ready (message_id, tenant_id, session_id, contact_id, lane, due_at, expires_at, closes_at, charged_on)
+         SELECT m.id, m.tenant_id, m.session_id, m.contact_id, n.lane, n.due_at, n.expires_at, nullif(n.closes_at, '')::timestamptz,
+                nullif(n.charged_on, '')::date
+         FROM UNNEST($1::uuid[], $2::smallint[], $3::timestamptz[], $4::timestamptz[], $5::text[], $6::text[])
+              AS n(id, lane, due_at, expires_at, closes_at, charged_on)
          JOIN queue.messages m USING (id)
-         ON CONFLICT (message_id) DO UPDATE SET lane = excluded.lane, due_at = excluded.due_at, closes_at = excluded.closes_at, repeat = false",
+         ON CONFLICT (message_id) DO UPDATE SET lane = excluded.lane, due_at = excluded.due_at, closes_at = excluded.closes_at,
+             charged_on = excluded.charged_on, repeat = false",
         values,
     )
     .await?;
@@ -141,6 +151,11 @@ async fn repeat(tx: &Tx, changed: &Changed<'_>) -> Result<(), DbErr> {
     )
     .await?;
     Ok(())
+}
+
+/// A day that may be missing, as [`optional`].
+pub(super) fn optional_day(day: Option<NaiveDate>) -> String {
+    day.map(|day| day.to_string()).unwrap_or_default()
 }
 
 /// A time that may be missing. sea-orm has no arrays with gaps: an empty text stands for none.

@@ -6,6 +6,7 @@ mod expiry;
 mod hours;
 mod house;
 mod people;
+mod quotas;
 mod races;
 mod receipts;
 mod repeats;
