@@ -2,7 +2,7 @@
 
 mod body;
 
-use barid_domain::{Country, Phone, SessionId};
+use barid_domain::{Country, JobId, Phone, SessionId};
 use barid_proto::{
     Violations, ids,
     queue::v1::{ContactCard, Lane as ProtoLane, MediaKind, SendMessageRequest, SendWindow},
@@ -44,6 +44,7 @@ pub(crate) struct Draft {
     pub asked: DateTime<Utc>,
     pub window: Option<Daily>,
     pub plan: Plan,
+    pub job: Option<JobId>,
     pub expires_at: DateTime<Utc>,
     pub media_kind: MediaKind,
     /// With its numbers in E.164.
@@ -106,13 +107,17 @@ pub(crate) fn check(request: SendMessageRequest, terms: Terms, default_lane: Lan
             ids::resource(text).map_err(|_| violations.add("sessionId", "invalid_id", "is no session; give an id such as `ses_...`")).ok()
         }
     };
+    let job = match request.job_id.as_str() {
+        "" => None,
+        text => ids::resource(text).map_err(|_| violations.add("jobId", "invalid_id", "is no job; give an id such as `job_...`")).ok(),
+    };
     if request.supersede_rank > 0 && request.supersede_key.is_empty() {
         violations.add("supersedeKey", "required", "is needed with a supersedeRank; name the thing whose stages they are");
     }
     violations.check()?;
     let Some(recipient) = recipient else { return Err(Status::internal("a wrong number was let through")) };
     let Body { media_kind, contact_card, reference } = body;
-    Ok(Draft { recipient, lane, asked, window, plan, expires_at, media_kind, contact_card, reference, session, request })
+    Ok(Draft { recipient, lane, asked, window, plan, job, expires_at, media_kind, contact_card, reference, session, request })
 }
 
 fn schedule(time: Option<&Timestamp>, now: DateTime<Utc>, violations: &mut Violations) -> Option<DateTime<Utc>> {

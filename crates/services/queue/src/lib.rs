@@ -28,7 +28,7 @@ use barid_proto::{
     Guard,
     queue::v1::{
         contact_service_server::ContactServiceServer, event_service_server::EventServiceServer,
-        inbound_service_server::InboundServiceServer, ledger_service_server::LedgerServiceServer,
+        inbound_service_server::InboundServiceServer, job_service_server::JobServiceServer, ledger_service_server::LedgerServiceServer,
         message_service_server::MessageServiceServer, queue_service_server::QueueServiceServer,
     },
 };
@@ -118,6 +118,7 @@ impl App {
         let server = Server::new(bus.clone(), guard)
             .add(MessageServiceServer::new(state.clone()))
             .add(QueueServiceServer::new(state.clone()))
+            .add(JobServiceServer::new(state.clone()))
             .add(ContactServiceServer::new(state.clone()))
             .add(EventServiceServer::new(state.clone()))
             .add(InboundServiceServer::new(state.clone()))

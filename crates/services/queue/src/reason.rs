@@ -16,6 +16,8 @@ pub(crate) fn sentence(code: &str) -> &'static str {
         "quota_exceeded" => "The daily quota of the tenant was used up when it was due.",
         "quiet_hours" => "It waits for the end of the tenant's quiet hours.",
         "outside_window" => "It waits for its window to open.",
+        "job_paused" => "Its job is paused; it goes on when the job is resumed.",
+        "job_cancelled" => "Its job was cancelled.",
         "superseded" => "A later stage of the same thing was handed over first.",
         "expired" => "It could not be sent before its expiry.",
         "outcome_unknown" => "It was written to WhatsApp, and no answer came in time; it may have arrived. It is not sent twice by itself.",

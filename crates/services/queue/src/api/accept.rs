@@ -205,6 +205,8 @@ impl State {
             asked: draft.asked,
             window: draft.window,
             plan: draft.plan,
+            job: draft.job,
+            held: false,
             expires_at: draft.expires_at,
             key,
             day: profile.day(now),
@@ -212,9 +214,9 @@ impl State {
         })
     }
 
-    /// Judges each item of a batch by its own limits, and gives it what the call says for all: its key, its window.
+    /// Judges each item of a batch by its own limits, and gives it what the call says for all: its key, window and job.
     pub(super) fn items(&self, tenant: TenantId, call: BatchSendMessagesRequest) -> Vec<Result<SendMessageRequest, Status>> {
-        let BatchSendMessagesRequest { messages, idempotency_key: key, offset, window, .. } = call;
+        let BatchSendMessagesRequest { messages, idempotency_key: key, offset, window, job_id, .. } = call;
         let checked = messages.into_iter().zip(offset..).map(|(mut message, index)| {
             self.guard.check_item(&self.item, &message)?;
             if !message.tenant_id.is_empty() && message.tenant_id != tenant.to_string() {
@@ -226,6 +228,9 @@ impl State {
             }
             if message.window.is_none() {
                 message.window.clone_from(&window);
+            }
+            if message.job_id.is_empty() {
+                message.job_id.clone_from(&job_id);
             }
             Ok(message)
         });

@@ -3,6 +3,7 @@
 mod expire;
 mod forget;
 mod plan;
+mod settle;
 mod uncertain;
 
 use barid_runtime::Jobs;
@@ -15,4 +16,5 @@ pub(crate) fn start(jobs: &Jobs, store: &Store, directory: &Directory, config: &
     expire::start(jobs, store);
     uncertain::start(jobs, store, config);
     forget::start(jobs, store);
+    settle::start(jobs, store);
 }

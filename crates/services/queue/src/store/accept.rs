@@ -1,9 +1,9 @@
 //! One commit that accepts many messages: keys, quota, contacts, messages, what waits, events.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use barid_db::{NewEvent, Tx};
-use barid_domain::{ContactId, EventId, MessageId, SessionId, TenantId};
+use barid_domain::{ContactId, EventId, JobId, MessageId, SessionId, TenantId};
 use barid_proto::{
     events::v1::{MessagePayload, event::Payload},
     timestamp,
@@ -12,7 +12,7 @@ use chrono::{DateTime, NaiveDate, Utc};
 use sea_orm::{DbErr, Value};
 use uuid::Uuid;
 
-use super::{Change, EVENTS, Recipient, Store, apply, contacts, people, quota, waiting};
+use super::{Change, EVENTS, JobState, Recipient, Store, apply, contacts, jobs, people, quota, waiting};
 use crate::{
     Error,
     draft::Key,
@@ -43,6 +43,9 @@ pub(crate) struct NewMessage {
     pub asked: DateTime<Utc>,
     pub window: Option<Daily>,
     pub plan: Plan,
+    pub job: Option<JobId>,
+    /// Whether it waits for its job to go on.
+    pub held: bool,
     pub expires_at: DateTime<Utc>,
     pub key: Option<Key>,
     /// The tenant's day, and its quota.
@@ -86,6 +89,7 @@ type Outcome = Option<Result<Accepted, Error>>;
 async fn accept(store: &Store, tx: &Tx, mut messages: Vec<NewMessage>) -> Result<(Vec<Result<Accepted, Error>>, bool), DbErr> {
     let mut outcomes: Vec<Outcome> = messages.iter().map(|_| None).collect();
     let followers = settle_keys(tx, &messages, &mut outcomes).await?;
+    join(tx, &mut messages, &mut outcomes).await?;
     charge(tx, &messages, &mut outcomes).await?;
     contacts::settle(tx, messages.iter_mut().zip(&outcomes).filter(|(_, outcome)| outcome.is_none()).map(|(message, _)| message)).await?;
 
@@ -93,6 +97,11 @@ async fn accept(store: &Store, tx: &Tx, mut messages: Vec<NewMessage>) -> Result
         messages.iter().zip(&outcomes).filter(|(_, outcome)| outcome.is_none()).map(|(message, _)| message).collect();
     let waiting = accepted.iter().any(|message| first_state(message) == State::Queued);
     insert(tx, &accepted).await?;
+    let mut joined = BTreeMap::new();
+    for job in accepted.iter().filter_map(|message| message.job) {
+        *joined.entry(job).or_default() += 1;
+    }
+    jobs::count(tx, joined).await?;
     let superseded = supersede(store, tx, &accepted).await?;
     for (message, outcome) in messages.iter().zip(&mut outcomes) {
         if outcome.is_none() {
@@ -117,6 +126,7 @@ fn first_state(message: &NewMessage) -> State {
 fn due(message: &NewMessage) -> (DateTime<Utc>, &'static str) {
     match message.plan {
         Plan::Open { .. } => (message.asked, ""),
+        Plan::Wait { until, .. } if message.held => (until, "job_paused"),
         Plan::Wait { until, closed } => (until, closed.map_or("", Closed::code)),
     }
 }
@@ -181,6 +191,9 @@ fn repeated(leader: &Outcome) -> Result<Accepted, Error> {
     match leader {
         Some(Ok(accepted)) => Ok(Accepted { repeated: true, ..*accepted }),
         Some(Err(Error::QuotaExceeded { limit })) => Err(Error::QuotaExceeded { limit: *limit }),
+        Some(Err(Error::JobFull { limit })) => Err(Error::JobFull { limit: *limit }),
+        Some(Err(Error::JobCancelled)) => Err(Error::JobCancelled),
+        Some(Err(Error::NotFound { kind, name })) => Err(Error::NotFound { kind, name: name.clone() }),
         _ => Err(Error::Busy),
     }
 }
@@ -206,6 +219,40 @@ async fn look_up(tx: &Tx, tenant: TenantId, keys: &[Key]) -> Result<HashMap<Stri
     Ok(known)
 }
 
+/// Has messages join their jobs, which are held from here on; what a job does not take is refused and its key given back.
+async fn join(tx: &Tx, messages: &mut [NewMessage], outcomes: &mut [Outcome]) -> Result<(), DbErr> {
+    let named = messages.iter().zip(outcomes.iter()).filter(|(_, outcome)| outcome.is_none());
+    let ids: BTreeSet<Uuid> = named.filter_map(|(message, _)| message.job.map(JobId::uuid)).collect();
+    let mut known = jobs::hold(tx, ids.into_iter().collect()).await?;
+    let mut freed = Vec::new();
+    for (message, outcome) in messages.iter_mut().zip(outcomes).filter(|(_, outcome)| outcome.is_none()) {
+        let Some(id) = message.job else { continue };
+        let refusal = match known.get_mut(&id).filter(|job| job.tenant == message.tenant) {
+            None => Error::not_found("job", id),
+            Some(job) if job.state == JobState::Cancelled => Error::JobCancelled,
+            Some(job) if job.room == 0 => Error::JobFull { limit: jobs::MOST },
+            Some(job) => {
+                job.room -= 1;
+                if job.state == JobState::Paused {
+                    (message.plan, message.held) = (Plan::Wait { until: due(message).0, closed: None }, true);
+                }
+                continue;
+            }
+        };
+        *outcome = Some(Err(refusal));
+        freed.extend(message.key.as_ref().map(|_| message.id.uuid()));
+    }
+    free(tx, freed).await
+}
+
+/// Gives back the keys of messages that are refused.
+async fn free(tx: &Tx, messages: Vec<Uuid>) -> Result<(), DbErr> {
+    if !messages.is_empty() {
+        tx.run("DELETE FROM queue.idempotency_keys WHERE message_id = ANY($1)", [messages.into()]).await?;
+    }
+    Ok(())
+}
+
 /// Charges what is due now against its tenant's day; what goes beyond the quota is refused and its key given back.
 async fn charge(tx: &Tx, messages: &[NewMessage], outcomes: &mut [Outcome]) -> Result<(), DbErr> {
     let mut due: BTreeMap<(TenantId, NaiveDate), Vec<usize>> = BTreeMap::new();
@@ -226,10 +273,7 @@ async fn charge(tx: &Tx, messages: &[NewMessage], outcomes: &mut [Outcome]) -> R
             }
         }
     }
-    if !freed.is_empty() {
-        tx.run("DELETE FROM queue.idempotency_keys WHERE message_id = ANY($1)", [freed.into()]).await?;
-    }
-    Ok(())
+    free(tx, freed).await
 }
 
 async fn insert(tx: &Tx, messages: &[&NewMessage]) -> Result<(), DbErr> {
@@ -268,6 +312,8 @@ async fn insert(tx: &Tx, messages: &[&NewMessage]) -> Result<(), DbErr> {
         column(messages, |message| message.day),
         column(messages, |message| message.window.map_or(-1, |window| window.minutes().0.cast_signed())),
         column(messages, |message| message.window.map_or(-1, |window| window.minutes().1.cast_signed())),
+        column(messages, |message| message.job.map_or(Uuid::nil(), JobId::uuid)),
+        column(messages, |message| message.held),
     ];
     // One statement: the rows of a message appear in every table or in none, and the values travel once. Contacts are held, so that none
     // ends before its messages can be seen.
@@ -279,15 +325,17 @@ async fn insert(tx: &Tx, messages: &[&NewMessage]) -> Result<(), DbErr> {
              ), new AS (
                 SELECT * FROM UNNEST($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[], $5::smallint[], $6::text[], $7::int[], $8::text[],
                     $9::text[], $10::text[], $11::int[], $12::bytea[], $13::timestamptz[], $14::timestamptz[], $15::timestamptz[], $16::smallint[],
-                    $17::timestamptz[], $18::text[], $19::text[], $20::date[], $21::smallint[], $22::smallint[])
+                    $17::timestamptz[], $18::text[], $19::text[], $20::date[], $21::smallint[], $22::smallint[],
+                    $23::uuid[], $24::bool[])
                 AS n(id, tenant_id, session_id, contact_id, lane, template, template_version, locale, client_reference, supersede_key,
-                    supersede_rank, content, created_at, asked_at, expires_at, state, due_at, reason, closes_at, day, window_start, window_end)
+                    supersede_rank, content, created_at, asked_at, expires_at, state, due_at, reason, closes_at, day, window_start, window_end,
+                    job_id, held)
              ), message AS (
                 INSERT INTO queue.messages (id, tenant_id, session_id, contact_id, lane, template, template_version, locale, client_reference,
-                    supersede_key, supersede_rank, content, created_at, due_at, expires_at, window_start, window_end)
+                    supersede_key, supersede_rank, content, created_at, due_at, expires_at, window_start, window_end, job_id)
                 SELECT id, tenant_id, session_id, contact_id, lane, template, template_version, locale, client_reference,
                     nullif(supersede_key, ''), supersede_rank, content, created_at, asked_at, expires_at,
-                    nullif(window_start, -1), nullif(window_end, -1) FROM new
+                    nullif(window_start, -1), nullif(window_end, -1), nullif(job_id, '{nil}') FROM new
              ), state AS (
                 INSERT INTO queue.message_state (message_id, tenant_id, state, attempt, failures, dead_letter, reason)
                 SELECT id, tenant_id, state, 0, 0, false, reason FROM new
@@ -295,12 +343,13 @@ async fn insert(tx: &Tx, messages: &[&NewMessage]) -> Result<(), DbErr> {
                 INSERT INTO queue.ready (message_id, tenant_id, session_id, contact_id, lane, due_at, expires_at, closes_at, charged_on)
                 SELECT id, tenant_id, session_id, contact_id, lane, due_at, expires_at, nullif(closes_at, '')::timestamptz, day FROM new WHERE state = {queued}
              ), scheduled AS (
-                INSERT INTO queue.scheduled (message_id, tenant_id, due_at, expires_at)
-                SELECT id, tenant_id, due_at, expires_at FROM new WHERE state = {scheduled}
+                INSERT INTO queue.scheduled (message_id, tenant_id, due_at, expires_at, held)
+                SELECT id, tenant_id, due_at, expires_at, held FROM new WHERE state = {scheduled}
              )
              SELECT id FROM person WHERE merged_into IS NOT NULL",
             queued = State::Queued as i16,
             scheduled = State::Scheduled as i16,
+            nil = Uuid::nil(),
         ),
         values,
     )

@@ -29,6 +29,8 @@ pub(crate) struct Change {
     pub reason: String,
     /// When it is tried again, at the earliest; of what is deferred, until when.
     pub not_before: Option<DateTime<Utc>>,
+    /// Of what is deferred: whether it waits for its job to go on, whatever its time.
+    pub held: bool,
     /// Of what becomes due: what goes with it into its session's queue.
     pub ticket: Option<Ticket>,
     /// Whether it ends without ever having reached the wire.
@@ -54,7 +56,7 @@ pub(crate) enum Closes {
 
 impl Change {
     pub(crate) fn new(message: MessageId, fact: Fact, at: DateTime<Utc>) -> Self {
-        Self { message, fact, at, reason: String::new(), not_before: None, ticket: None, unsent: false }
+        Self { message, fact, at, reason: String::new(), not_before: None, held: false, ticket: None, unsent: false }
     }
 }
 
@@ -79,6 +81,7 @@ pub(super) struct Row {
     pub after: Standing,
     /// Whether anything happened to it.
     touched: bool,
+    pub held: bool,
     pub ticket: Option<Ticket>,
     /// Whether its last change kept it off the wire.
     pub unsent: bool,
@@ -137,7 +140,7 @@ fn take_step(row: &mut Row, step: Standing, change: &Change) {
         State::Delivered => row.delivered = row.delivered.or(Some(change.at)),
         State::Read => row.read = row.read.or(Some(change.at)),
         State::Scheduled => {
-            row.due = Some(change.not_before.unwrap_or(change.at));
+            (row.due, row.held) = (Some(change.not_before.unwrap_or(change.at)), change.held);
             if change.fact == Fact::Redriven {
                 row.expires = change.at + row.life;
                 row.renewed = true;
@@ -227,6 +230,7 @@ fn read(row: &QueryResult) -> Result<Row, DbErr> {
         before: standing,
         after: standing,
         touched: false,
+        held: false,
         ticket: None,
         unsent: false,
         reason: row.try_get_by_index(12)?,

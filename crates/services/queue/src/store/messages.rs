@@ -1,7 +1,7 @@
 //! Reads messages, and what their sender does with them.
 
 use barid_db::Tx;
-use barid_domain::{ContactId, MessageId, SessionId, TenantId};
+use barid_domain::{ContactId, JobId, MessageId, SessionId, TenantId};
 use barid_proto::{
     events::v1::{Event, event::Payload},
     queue::v1::{HistoryEntry, Lane as ProtoLane, Message, MessageState, SendWindow},
@@ -9,6 +9,7 @@ use barid_proto::{
 };
 use chrono::{DateTime, Utc};
 use sea_orm::{QueryResult, Value};
+use uuid::Uuid;
 
 use super::{Change, EVENTS, Store, apply, planning};
 use crate::{
@@ -29,6 +30,7 @@ pub(crate) struct Filter {
     pub after: Option<DateTime<Utc>>,
     pub before: Option<DateTime<Utc>>,
     pub dead_letters: bool,
+    pub job: Option<JobId>,
 }
 
 const COLUMNS: &str = "m.id, m.session_id, m.contact_id, m.lane, m.template, m.template_version, m.locale, m.client_reference, m.content,
@@ -37,7 +39,7 @@ const COLUMNS: &str = "m.id, m.session_id, m.contact_id, m.lane, m.template, m.t
         m.due_at),
     coalesce(s.expires_at, m.expires_at), s.state, s.attempt, s.failures, s.dead_letter, s.reason, s.sent_at, s.delivered_at, s.read_at, s.played_at,
     (SELECT p.provider_id FROM queue.provider_ids p WHERE p.message_id = m.id ORDER BY p.recorded_at DESC, p.provider_id LIMIT 1),
-    m.window_start, m.window_end";
+    m.window_start, m.window_end, m.job_id";
 
 impl Store {
     /// A message with its history.
@@ -137,6 +139,7 @@ impl Store {
                 let (start, end) = window.texts();
                 SendWindow { start, end }
             }),
+            job_id: row.try_get_by_index::<Option<Uuid>>(24)?.map(|id| JobId::from_uuid(id).to_string()).unwrap_or_default(),
         })
     }
 }
@@ -169,6 +172,9 @@ fn conditions(tenant: TenantId, filter: Filter, limit: u64) -> (String, Vec<Valu
     }
     if let Some(before) = filter.before {
         add("m.created_at < ?", before.into());
+    }
+    if let Some(job) = filter.job {
+        add("m.job_id = ?", job.uuid().into());
     }
     if filter.dead_letters {
         add("m.id IN (SELECT d.message_id FROM queue.dead_letters d WHERE d.tenant_id = ?)", tenant.uuid().into());

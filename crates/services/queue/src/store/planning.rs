@@ -8,7 +8,7 @@ use chrono::{DateTime, NaiveDate, Utc};
 use sea_orm::{DbErr, QueryResult};
 use uuid::Uuid;
 
-use super::{Change, Closes, Store, Ticket, apply, quota, waiting};
+use super::{Change, Closes, JobState, Store, Ticket, apply, jobs, quota, waiting};
 use crate::{
     Error,
     hours::{Closed, Daily, Hours, Plan},
@@ -36,6 +36,7 @@ struct Candidate {
     lane: Lane,
     window: Option<Daily>,
     asked: DateTime<Utc>,
+    job: Option<JobState>,
 }
 
 impl Store {
@@ -69,15 +70,22 @@ impl Store {
             lock(&tx, &ids).await?;
             let rows = tx
                 .rows(
-                    "SELECT c.message_id, c.tenant_id, CASE WHEN s.failures > 0 THEN 3::smallint ELSE m.lane END, m.window_start, m.window_end, m.due_at
+                    "SELECT c.message_id, c.tenant_id, CASE WHEN s.failures > 0 THEN 3::smallint ELSE m.lane END, m.window_start, m.window_end, m.due_at,
+                            j.state
                      FROM queue.scheduled c JOIN queue.messages m ON m.id = c.message_id JOIN queue.message_state s USING (message_id)
+                     LEFT JOIN queue.jobs j ON j.id = m.job_id
                      WHERE c.message_id = ANY($1) AND c.due_at <= $2 AND NOT c.held ORDER BY c.due_at, c.message_id",
                     [ids.into(), now.into()],
                 )
                 .await?;
             let (mut changes, mut charged) = (Vec::new(), BTreeMap::<TenantId, u32>::new());
             for row in &rows {
-                let Candidate { message, tenant, lane, window, asked } = candidate(row)?;
+                let candidate = candidate(row)?;
+                if let Some(change) = stopped(&candidate, now) {
+                    changes.push(change);
+                    continue;
+                }
+                let Candidate { message, tenant, lane, window, asked, .. } = candidate;
                 let (Some(today), Some(left)) = (tenants.get(&tenant), left.get_mut(&tenant)) else { continue };
                 changes.push(match today.hours.plan(lane, window, asked, now) {
                     Plan::Wait { until, closed } => deferred(message, until, closed, now),
@@ -115,14 +123,19 @@ impl Store {
             lock(&tx, &ids).await?;
             let rows = tx
                 .rows(
-                    "SELECT r.message_id, r.tenant_id, r.lane, m.window_start, m.window_end, r.due_at
-                     FROM queue.ready r JOIN queue.messages m ON m.id = r.message_id WHERE r.message_id = ANY($1) AND r.closes_at <= $2",
+                    "SELECT r.message_id, r.tenant_id, r.lane, m.window_start, m.window_end, r.due_at, j.state
+                     FROM queue.ready r JOIN queue.messages m ON m.id = r.message_id LEFT JOIN queue.jobs j ON j.id = m.job_id
+                     WHERE r.message_id = ANY($1) AND r.closes_at <= $2",
                     [ids.into(), now.into()],
                 )
                 .await?;
             let (mut changes, mut open, mut until) = (Vec::new(), Vec::new(), Vec::new());
             for row in &rows {
                 let candidate = candidate(row)?;
+                if let Some(change) = stopped(&candidate, now) {
+                    changes.push(change);
+                    continue;
+                }
                 let Some(today) = tenants.get(&candidate.tenant) else { continue };
                 // What is tried again in a few seconds is judged by that moment.
                 let from = now.max(candidate.asked);
@@ -186,6 +199,7 @@ fn candidate(row: &QueryResult) -> Result<Candidate, DbErr> {
         lane: Lane::from_number(row.try_get_by_index(2)?).unwrap_or(Lane::Batch),
         window: window(row, 3)?,
         asked: row.try_get_by_index(5)?,
+        job: row.try_get_by_index::<Option<i16>>(6)?.and_then(JobState::from_number),
     })
 }
 
@@ -193,6 +207,15 @@ fn candidate(row: &QueryResult) -> Result<Candidate, DbErr> {
 pub(super) fn window(row: &QueryResult, first: usize) -> Result<Option<Daily>, DbErr> {
     let minute = |index| row.try_get_by_index::<Option<i16>>(index).map(|minute| minute.map(i16::cast_unsigned));
     Ok(minute(first)?.zip(minute(first + 1)?).and_then(|(start, end)| Daily::new(start, end)))
+}
+
+/// What becomes of a message whose job does not run.
+fn stopped(candidate: &Candidate, now: DateTime<Utc>) -> Option<Change> {
+    match candidate.job? {
+        JobState::Running => None,
+        JobState::Paused => Some(jobs::paused(candidate.message, Some(candidate.asked), now)),
+        JobState::Cancelled => Some(jobs::cancelled(candidate.message, now)),
+    }
 }
 
 fn deferred(message: MessageId, until: DateTime<Utc>, closed: Option<Closed>, now: DateTime<Utc>) -> Change {

@@ -59,16 +59,18 @@ async fn schedule(tx: &Tx, changed: &Changed<'_>) -> Result<(), DbErr> {
     if waiting.is_empty() {
         return Ok(());
     }
-    let values: [Value; 3] = [
+    let values: [Value; 4] = [
         waiting.iter().map(|(id, _)| id.uuid()).collect::<Vec<_>>().into(),
         waiting.iter().map(|(_, row)| row.due.unwrap_or(row.created_at)).collect::<Vec<_>>().into(),
         waiting.iter().map(|(_, row)| row.expires).collect::<Vec<_>>().into(),
+        waiting.iter().map(|(_, row)| row.held).collect::<Vec<_>>().into(),
     ];
     tx.run(
-        "INSERT INTO queue.scheduled (message_id, tenant_id, due_at, expires_at)
-         SELECT m.id, m.tenant_id, n.due_at, n.expires_at
-         FROM UNNEST($1::uuid[], $2::timestamptz[], $3::timestamptz[]) AS n(id, due_at, expires_at) JOIN queue.messages m USING (id)
-         ON CONFLICT (message_id) DO UPDATE SET due_at = excluded.due_at",
+        "INSERT INTO queue.scheduled (message_id, tenant_id, due_at, expires_at, held)
+         SELECT m.id, m.tenant_id, n.due_at, n.expires_at, n.held
+         FROM UNNEST($1::uuid[], $2::timestamptz[], $3::timestamptz[], $4::bool[]) AS n(id, due_at, expires_at, held)
+         JOIN queue.messages m USING (id)
+         ON CONFLICT (message_id) DO UPDATE SET due_at = excluded.due_at, held = excluded.held",
         values,
     )
     .await?;
@@ -111,8 +113,11 @@ async fn queue(tx: &Tx, changed: &Changed<'_>, known: &HashMap<MessageId, Ticket
         ready.iter().map(|(id, row)| optional_day(ticket(id, row).charged_on)).collect::<Vec<_>>().into(),
     ];
     tx.run(
+        // What comes back to a job that does not run is looked at before anyone may claim it.
         "INSERT INTO queue.ready (message_id, tenant_id, session_id, contact_id, lane, due_at, expires_at, closes_at, charged_on)
-         SELECT m.id, m.tenant_id, m.session_id, m.contact_id, n.lane, n.due_at, n.expires_at, nullif(n.closes_at, '')::timestamptz,
+         SELECT m.id, m.tenant_id, m.session_id, m.contact_id, n.lane, n.due_at, n.expires_at,
+                CASE WHEN m.job_id IS NOT NULL AND EXISTS (SELECT FROM queue.jobs j WHERE j.id = m.job_id AND j.state <> 1) THEN n.due_at
+                     ELSE nullif(n.closes_at, '')::timestamptz END,
                 nullif(n.charged_on, '')::date
          FROM UNNEST($1::uuid[], $2::smallint[], $3::timestamptz[], $4::timestamptz[], $5::text[], $6::text[])
               AS n(id, lane, due_at, expires_at, closes_at, charged_on)
