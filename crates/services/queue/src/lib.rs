@@ -105,6 +105,8 @@ impl App {
         let (committer, commits) = store::Committer::new(store.clone());
         let committing = tokio::spawn(commits);
         let relay = Relay::new(bus.clone(), store::Told::new(db.engine), told, clock, RelayConfig::default());
+        let lag = relay.lag();
+        health.metrics(move || lag.prometheus());
         jobs.spawn("relay", relay.run(jobs.shutdown()));
         jobs.spawn("directory", directory.clone().follow(bus.clone(), jobs.shutdown()));
         jobs.spawn("sessions", barid_bus::consume(bus.clone(), consumers::Sessions(store.clone()), jobs.shutdown()));

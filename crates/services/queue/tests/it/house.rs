@@ -108,6 +108,10 @@ impl Outbox for Changes {
     async fn before(&self, _: DateTime<Utc>) -> Result<Position, BoxError> {
         Ok(Position::default())
     }
+
+    async fn oldest(&self, _: Position) -> Result<Option<DateTime<Utc>>, BoxError> {
+        Ok(None)
+    }
 }
 
 /// Where the one file is that customers send.
@@ -130,6 +134,7 @@ pub struct House {
     neighbours: Neighbours,
     tenants: Bus,
     changes: Changes,
+    health: Health,
     shutdown: CancellationToken,
     _nats: Nats,
     _home: tempfile::TempDir,
@@ -200,6 +205,7 @@ impl House {
             neighbours,
             tenants,
             changes,
+            health,
             ledger: LedgerServiceClient::new(bus(Service::SessionPool).await?.channel()),
             ids: Minter::new(clock),
             database,
@@ -226,6 +232,13 @@ impl House {
             position: Some(Position { generation: 1, transaction: 1, sequence }),
             ..Event::default()
         });
+    }
+
+    /// A figure of `/metrics`.
+    pub fn figure(&self, name: &str) -> Result<f64> {
+        let figures = self.health.figures();
+        let line = figures.lines().find_map(|line| line.strip_prefix(name)).with_context(|| format!("no {name} in {figures}"))?;
+        Ok(line.trim().parse()?)
     }
 
     pub fn on_behalf_of<T>(tenant: TenantId, message: T) -> Request<T> {
