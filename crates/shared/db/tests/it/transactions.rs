@@ -123,6 +123,7 @@ async fn work_that_takes_too_long_is_rolled_back_and_its_connection_works_on() -
     let database = database().await?;
     let db = db_for(&database, "analytics", Duration::from_secs(1)).await?;
     for statement in ["SELECT 1", "SELECT pg_sleep(2)"] {
+        let begun = tokio::time::Instant::now();
         let late = db
             .engine
             .transaction("test", move |tx| async move {
@@ -138,6 +139,7 @@ async fn work_that_takes_too_long_is_rolled_back_and_its_connection_works_on() -
             .await
             .expect_err("too long");
         assert!(late.to_string().contains("took longer than 1s"), "{late}");
+        assert!(begun.elapsed() < Duration::from_secs(8), "after {:?}", begun.elapsed());
         assert_eq!(db.engine.transaction("test", |tx| async move { seen(&tx).await }).await?, []);
     }
     assert_eq!(Bare::superuser(&database).await?.count(OPEN).await?, 0);
