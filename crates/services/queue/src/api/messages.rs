@@ -99,8 +99,10 @@ impl MessageService for State {
             .await?
             .map_err(|found| not_possible("retried", "only dead letters can be", found))?;
         // It is due: its hours and its quota are looked at now rather than in a moment.
-        if let Ok(profile) = self.directory.profile(tenant).await {
-            self.store.queue_due(&HashMap::from([(tenant, profile.today(self.store.now()))])).await?;
+        if let Ok(profile) = self.directory.profile(tenant).await
+            && let Err(error) = self.store.queue_due(&HashMap::from([(tenant, profile.today(self.store.now()))])).await
+        {
+            tracing::warn!(message = %id, %error, "a message that is sent again waits for its turn");
         }
         let mut message = self.store.message(tenant, id).await?;
         message.history.clear();

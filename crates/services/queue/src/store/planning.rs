@@ -40,20 +40,22 @@ struct Candidate {
 }
 
 impl Store {
-    /// Tenants with messages whose time has come, or whose hours have closed.
-    pub(crate) async fn tenants_to_plan(&self) -> Result<Vec<TenantId>, Error> {
+    /// Tenants, save some, with messages whose time has come or whose hours have closed, among those that wait longest.
+    pub(crate) async fn tenants_to_plan(&self, save: &[TenantId]) -> Result<Vec<TenantId>, Error> {
         let now = self.now();
+        let save: Vec<Uuid> = save.iter().map(|tenant| tenant.uuid()).collect();
         let read = move |tx: Tx| async move {
-            let sql = "(SELECT DISTINCT tenant_id FROM queue.scheduled WHERE due_at <= $1 AND NOT held LIMIT $2)
-                       UNION (SELECT DISTINCT tenant_id FROM queue.ready WHERE closes_at <= $1 LIMIT $2)";
-            let rows = tx.rows(sql, [now.into(), TURN.into()]).await?;
+            // However many are due at the opening of a window, a turn looks at its own share.
+            let sql = "(SELECT tenant_id FROM queue.scheduled WHERE due_at <= $1 AND NOT held AND tenant_id <> ALL($2) ORDER BY due_at LIMIT $3)
+                       UNION (SELECT tenant_id FROM queue.ready WHERE closes_at <= $1 AND tenant_id <> ALL($2) ORDER BY closes_at LIMIT $3)";
+            let rows = tx.rows(sql, [now.into(), save.into(), TURN.into()]).await?;
             rows.iter().map(|row| Ok(TenantId::from_uuid(row.try_get_by_index(0)?))).collect()
         };
         self.db.engine.transaction("tenants to plan", read).await
     }
 
-    /// Queues scheduled messages that are due, as far as their tenants' hours and quotas go; says how many it looked at.
-    pub(crate) async fn queue_due(&self, tenants: &HashMap<TenantId, Today>) -> Result<usize, Error> {
+    /// Queues scheduled messages that are due, as far as their tenants' hours and quotas go.
+    pub(crate) async fn queue_due(&self, tenants: &HashMap<TenantId, Today>) -> Result<(), Error> {
         let (store, now, tenants) = (self.clone(), self.now(), tenants.clone());
         let work = move |tx: Tx| async move {
             let due = "SELECT message_id, tenant_id FROM queue.scheduled
@@ -110,11 +112,11 @@ impl Store {
         if looked_at > 0 {
             self.committed(true).await;
         }
-        Ok(looked_at)
+        Ok(())
     }
 
-    /// Looks at the hours of messages that may not be claimed any more: they go on, or wait for the next opening. Says how many there were.
-    pub(crate) async fn close(&self, tenants: &HashMap<TenantId, Today>) -> Result<usize, Error> {
+    /// Looks at the hours of messages that may not be claimed any more: they go on, or wait for the next opening.
+    pub(crate) async fn close(&self, tenants: &HashMap<TenantId, Today>) -> Result<(), Error> {
         let (store, now, tenants) = (self.clone(), self.now(), tenants.clone());
         let work = move |tx: Tx| async move {
             let closed = "SELECT message_id FROM queue.ready WHERE closes_at <= $1 AND tenant_id = ANY($2) ORDER BY closes_at LIMIT $3";
@@ -160,7 +162,7 @@ impl Store {
         if looked_at > 0 {
             self.committed(true).await;
         }
-        Ok(looked_at)
+        Ok(())
     }
 
     /// Has the hours of everything that waits looked at again, because tenants may have changed theirs.
