@@ -8,6 +8,7 @@ mod m0005_analytics;
 mod m0006_inbound;
 mod m0007_web;
 mod m0008_session_pool;
+mod m0009_scheduling;
 mod policy;
 mod roles;
 mod table;
@@ -61,6 +62,7 @@ impl MigratorTrait for Migrator {
             Box::new(table::Sql { name: "m0006_inbound", statements: m0006_inbound::statements }),
             Box::new(table::Sql { name: "m0007_web", statements: m0007_web::statements }),
             Box::new(table::Sql { name: "m0008_session_pool", statements: m0008_session_pool::statements }),
+            Box::new(table::Sql { name: "m0009_scheduling", statements: m0009_scheduling::statements }),
         ]
     }
 }

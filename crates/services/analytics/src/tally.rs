@@ -64,9 +64,10 @@ impl Tally {
 /// The state that an event counts for; `None` for a step on the way.
 fn reached(kind: &str, at: DateTime<Utc>, message: &MessagePayload) -> Option<&'static str> {
     match kind {
-        "scheduled" => Some("accepted"),
-        // The first event of a message that was not scheduled. Later it is queued when its time has come or when it is tried again.
-        "queued" if message.attempt == 0 && accepted_at(message).is_some_and(|accepted| accepted == at.timestamp_micros()) => {
+        // The first event of a message. Later it is scheduled when its hours close, and queued when its time has come or it is tried again.
+        "scheduled" | "queued"
+            if message.attempt == 0 && accepted_at(message).is_some_and(|accepted| accepted == at.timestamp_micros()) =>
+        {
             Some("accepted")
         }
         "sent" => Some("sent"),
@@ -121,6 +122,7 @@ mod tests {
     fn a_message_is_accepted_once() {
         assert_eq!(states(&[event("queued", 0, NOON, NOON)]), [("accepted", 1)]);
         assert_eq!(states(&[event("scheduled", 0, NOON, NOON), event("queued", 0, NOON, LATER)]), [("accepted", 1)]);
+        assert_eq!(states(&[event("scheduled", 0, NOON, NOON), event("scheduled", 0, NOON, LATER)]), [("accepted", 1)], "waits again");
         assert_eq!(states(&[event("queued", 1, NOON, LATER)]), [], "tried again");
         assert_eq!(states(&[event("queued", 1, NOON, NOON)]), [], "tried again at once, by a coarse clock");
         // The ledger cuts the time of the event to microseconds.

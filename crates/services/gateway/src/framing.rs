@@ -166,6 +166,7 @@ mod tests {
             messages: (0..count).map(message).collect(),
             idempotency_key: "run".into(),
             offset: 77,
+            ..BatchSendMessagesRequest::default()
         }
     }
 

@@ -2,36 +2,49 @@
 
 mod body;
 
-use barid_domain::{Country, Phone, SessionId};
+use barid_domain::{Country, JobId, Phone, SessionId};
 use barid_proto::{
     Violations, ids,
-    queue::v1::{ContactCard, Lane as ProtoLane, MediaKind, SendMessageRequest},
+    queue::v1::{ContactCard, Lane as ProtoLane, MediaKind, SendMessageRequest, SendWindow},
 };
 use chrono::{DateTime, TimeDelta, Utc};
 use prost::Message;
-use prost_types::Timestamp;
+use prost_types::{Duration, Timestamp};
 use sha2::{Digest, Sha256};
 use tonic::Status;
 
 use self::body::Body;
-use crate::lanes::Lane;
+use crate::{
+    hours::{Daily, Hours, Plan},
+    lanes::Lane,
+};
 
 pub(crate) use self::body::Reference;
 
-/// How long after it is due a message is still sent, unless its sender says otherwise.
-const DEFAULT_EXPIRY: TimeDelta = TimeDelta::hours(48);
-/// How far ahead a message may be scheduled.
+/// How far ahead a message may be scheduled, and how long it may be worth sending.
 const MAX_AHEAD: TimeDelta = TimeDelta::days(90);
 /// A schedule time this little in the past is meant as now: clocks differ.
 const GRACE: TimeDelta = TimeDelta::seconds(60);
+
+/// What a tenant's messages are judged by.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Terms {
+    pub country: Country,
+    /// How long after it is due a message is still sent, unless it says otherwise.
+    pub ttl: TimeDelta,
+    pub hours: Hours,
+}
 
 /// A message that keeps to the rules.
 #[derive(Clone, Debug)]
 pub(crate) struct Draft {
     pub recipient: Phone,
     pub lane: Lane,
-    /// When it is due, if not at once.
-    pub schedule: Option<DateTime<Utc>>,
+    /// When it was asked to go out.
+    pub asked: DateTime<Utc>,
+    pub window: Option<Daily>,
+    pub plan: Plan,
+    pub job: Option<JobId>,
     pub expires_at: DateTime<Utc>,
     pub media_kind: MediaKind,
     /// With its numbers in E.164.
@@ -64,13 +77,13 @@ pub(crate) fn key(request: &SendMessageRequest, country: Country) -> Option<Key>
     Some(Key { key: request.idempotency_key.clone(), digest: Sha256::digest(canonical.encode_to_vec()).to_vec() })
 }
 
-/// Checks a request of a tenant of this country.
-pub(crate) fn check(request: SendMessageRequest, country: Country, default_lane: Lane, now: DateTime<Utc>) -> Result<Draft, Status> {
+/// Checks a request of a tenant on these terms.
+pub(crate) fn check(request: SendMessageRequest, terms: Terms, default_lane: Lane, now: DateTime<Utc>) -> Result<Draft, Status> {
     let mut violations = Violations::default();
-    let recipient = Phone::parse(&request.recipient, country)
+    let recipient = Phone::parse(&request.recipient, terms.country)
         .map_err(|error| violations.add("recipient", "invalid_phone_number", error.to_string()))
         .ok();
-    let body = body::check(&request, country, &mut violations);
+    let body = body::check(&request, terms.country, &mut violations);
     let lane = match request.lane() {
         ProtoLane::Unspecified => default_lane,
         ProtoLane::Immediate => Lane::Immediate,
@@ -80,14 +93,23 @@ pub(crate) fn check(request: SendMessageRequest, country: Country, default_lane:
             default_lane
         }
     };
-    let schedule = schedule(request.schedule_time.as_ref(), now, &mut violations);
-    let due = schedule.unwrap_or(now);
-    let expires_at = expiry(request.expire_time.as_ref(), due, &mut violations);
+    let asked = schedule(request.schedule_time.as_ref(), now, &mut violations).unwrap_or(now);
+    let window = window(&request, lane, asked, terms.hours, &mut violations);
+    let plan = terms.hours.plan(lane, window, asked, now);
+    let due = match plan {
+        Plan::Open { .. } => asked,
+        Plan::Wait { until, .. } => until,
+    };
+    let expires_at = expiry(&request, due, terms.ttl, &mut violations);
     let session = match request.session_id.as_str() {
         "" => None,
         text => {
             ids::resource(text).map_err(|_| violations.add("sessionId", "invalid_id", "is no session; give an id such as `ses_...`")).ok()
         }
+    };
+    let job = match request.job_id.as_str() {
+        "" => None,
+        text => ids::resource(text).map_err(|_| violations.add("jobId", "invalid_id", "is no job; give an id such as `job_...`")).ok(),
     };
     if request.supersede_rank > 0 && request.supersede_key.is_empty() {
         violations.add("supersedeKey", "required", "is needed with a supersedeRank; name the thing whose stages they are");
@@ -95,7 +117,7 @@ pub(crate) fn check(request: SendMessageRequest, country: Country, default_lane:
     violations.check()?;
     let Some(recipient) = recipient else { return Err(Status::internal("a wrong number was let through")) };
     let Body { media_kind, contact_card, reference } = body;
-    Ok(Draft { recipient, lane, schedule, expires_at, media_kind, contact_card, reference, session, request })
+    Ok(Draft { recipient, lane, asked, window, plan, job, expires_at, media_kind, contact_card, reference, session, request })
 }
 
 fn schedule(time: Option<&Timestamp>, now: DateTime<Utc>, violations: &mut Violations) -> Option<DateTime<Utc>> {
@@ -111,19 +133,50 @@ fn schedule(time: Option<&Timestamp>, now: DateTime<Utc>, violations: &mut Viola
     None
 }
 
-fn expiry(time: Option<&Timestamp>, due: DateTime<Utc>, violations: &mut Violations) -> DateTime<Utc> {
-    let Some(time) = time else { return due + DEFAULT_EXPIRY };
-    match barid_proto::time(time) {
-        Some(at) if at <= due => {
-            violations.add("expireTime", "too_early", "is not after the time at which the message is due; give a later time")
-        }
-        Some(at) if at > due + MAX_AHEAD => {
-            violations.add("expireTime", "too_far", "is more than 90 days after the message is due; give an earlier time")
-        }
-        Some(at) => return at,
-        None => violations.add("expireTime", "invalid_time", "is no time; give one such as `2026-01-15T08:00:00Z`"),
+fn window(request: &SendMessageRequest, lane: Lane, asked: DateTime<Utc>, hours: Hours, violations: &mut Violations) -> Option<Daily> {
+    let SendWindow { start, end } = request.window.as_ref()?;
+    if lane == Lane::Immediate {
+        violations.add(
+            "window",
+            "ambiguous",
+            "is for LANE_BATCH, and what is immediate does not wait; give the lane, or leave the window out",
+        );
+        return None;
     }
-    due + DEFAULT_EXPIRY
+    let window = Daily::parse(start, end);
+    if window.is_none() {
+        violations.add("window", "invalid_time", "is no window; give two times of a day as `HH:MM`, such as `08:00` and `10:00`");
+    } else if hours.opening(lane, window, asked).is_none() {
+        violations.add("window", "never_open", "lies within the tenant's quiet hours and never opens; give another, or change those");
+    }
+    window
+}
+
+fn expiry(request: &SendMessageRequest, due: DateTime<Utc>, usual: TimeDelta, violations: &mut Violations) -> DateTime<Utc> {
+    match (&request.expire_time, &request.ttl) {
+        (None, None) => {}
+        (Some(_), Some(_)) => violations.add("ttl", "ambiguous", "stands beside expireTime; give one of the two"),
+        (None, Some(ttl)) => match lifetime(ttl) {
+            Some(ttl) => return due + ttl,
+            None => violations.add("ttl", "out_of_range", "is not 1 second to 90 days; give a time such as `3600s`"),
+        },
+        (Some(time), None) => match barid_proto::time(time) {
+            Some(at) if at <= due => {
+                violations.add("expireTime", "too_early", "is not after the time at which the message is due; give a later time")
+            }
+            Some(at) if at > due + MAX_AHEAD => {
+                violations.add("expireTime", "too_far", "is more than 90 days after the message is due; give an earlier time")
+            }
+            Some(at) => return at,
+            None => violations.add("expireTime", "invalid_time", "is no time; give one such as `2026-01-15T08:00:00Z`"),
+        },
+    }
+    due + usual
+}
+
+fn lifetime(ttl: &Duration) -> Option<TimeDelta> {
+    let ttl = TimeDelta::new(ttl.seconds, u32::try_from(ttl.nanos).ok()?)?;
+    (TimeDelta::seconds(1)..=MAX_AHEAD).contains(&ttl).then_some(ttl)
 }
 
 #[cfg(test)]

@@ -23,6 +23,12 @@ pub enum Error {
     KeyReused,
     #[error("the daily quota of {limit} messages is used up")]
     QuotaExceeded { limit: u32 },
+    #[error("{limit} jobs were made in 24 hours")]
+    TooManyJobs { limit: i64 },
+    #[error("the job is cancelled")]
+    JobCancelled,
+    #[error("the job has {limit} messages")]
+    JobFull { limit: u32 },
     #[error("the store works on too much already")]
     Busy,
     /// Already worded for the caller.
@@ -60,6 +66,21 @@ impl From<Error> for Status {
                 Code::ResourceExhausted,
                 "QUOTA_EXCEEDED",
                 format!("the tenant's daily quota of {limit} messages is used up; raise it or send tomorrow"),
+            ),
+            Error::TooManyJobs { limit } => fault(
+                Code::ResourceExhausted,
+                "TOO_MANY_JOBS",
+                format!("the tenant has made {limit} jobs in 24 hours; put more messages into each, or make the next one later"),
+            ),
+            Error::JobCancelled => fault(
+                Code::FailedPrecondition,
+                "JOB_CANCELLED",
+                "the job is cancelled and takes no more messages; make a new job, or leave it out",
+            ),
+            Error::JobFull { limit } => fault(
+                Code::ResourceExhausted,
+                "JOB_FULL",
+                format!("the job has {limit} messages, which is the most; make a new job for the rest"),
             ),
             Error::Refused(status) => *status,
             error @ Error::Database(_) if error.is_bad_value() => fault(

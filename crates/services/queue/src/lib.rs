@@ -9,6 +9,7 @@ mod consumers;
 mod content;
 mod draft;
 mod error;
+mod hours;
 mod jobs;
 mod lanes;
 mod provider_id;
@@ -27,7 +28,7 @@ use barid_proto::{
     Guard,
     queue::v1::{
         contact_service_server::ContactServiceServer, event_service_server::EventServiceServer,
-        inbound_service_server::InboundServiceServer, ledger_service_server::LedgerServiceServer,
+        inbound_service_server::InboundServiceServer, job_service_server::JobServiceServer, ledger_service_server::LedgerServiceServer,
         message_service_server::MessageServiceServer, queue_service_server::QueueServiceServer,
     },
 };
@@ -104,9 +105,13 @@ impl App {
         let (committer, commits) = store::Committer::new(store.clone());
         let committing = tokio::spawn(commits);
         let relay = Relay::new(bus.clone(), store::Told::new(db.engine), told, clock, RelayConfig::default());
+        let lag = relay.lag();
+        health.metrics(move || lag.prometheus());
         jobs.spawn("relay", relay.run(jobs.shutdown()));
         jobs.spawn("directory", directory.clone().follow(bus.clone(), jobs.shutdown()));
         jobs.spawn("sessions", barid_bus::consume(bus.clone(), consumers::Sessions(store.clone()), jobs.shutdown()));
+        let tenants = consumers::Tenants { store: store.clone(), directory: directory.clone() };
+        jobs.spawn("tenants", barid_bus::consume(bus.clone(), tenants, jobs.shutdown()));
         jobs::start(&jobs, &store, &directory, &config);
 
         let item = guard.input("/barid.queue.v1.MessageService/SendMessage").expect("the protos have the method");
@@ -115,6 +120,7 @@ impl App {
         let server = Server::new(bus.clone(), guard)
             .add(MessageServiceServer::new(state.clone()))
             .add(QueueServiceServer::new(state.clone()))
+            .add(JobServiceServer::new(state.clone()))
             .add(ContactServiceServer::new(state.clone()))
             .add(EventServiceServer::new(state.clone()))
             .add(InboundServiceServer::new(state.clone()))

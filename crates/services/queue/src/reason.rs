@@ -1,5 +1,10 @@
 //! The codes that tell why a message stands where it stands, and a plain sentence for each.
 
+/// Whether an attempt that failed with this code never reached the wire.
+pub(crate) fn before_the_wire(code: &str) -> bool {
+    matches!(code, "content_unreadable" | "media_unreachable" | "media_not_uploaded")
+}
+
 /// The sentence for a code.
 pub(crate) fn sentence(code: &str) -> &'static str {
     match code {
@@ -9,6 +14,10 @@ pub(crate) fn sentence(code: &str) -> &'static str {
         }
         "session_deleted" => "The session that was to send it was deleted.",
         "quota_exceeded" => "The daily quota of the tenant was used up when it was due.",
+        "quiet_hours" => "It waits for the end of the tenant's quiet hours.",
+        "outside_window" => "It waits for its window to open.",
+        "job_paused" => "Its job is paused; it goes on when the job is resumed.",
+        "job_cancelled" => "Its job was cancelled.",
         "superseded" => "A later stage of the same thing was handed over first.",
         "expired" => "It could not be sent before its expiry.",
         "outcome_unknown" => "It was written to WhatsApp, and no answer came in time; it may have arrived. It is not sent twice by itself.",

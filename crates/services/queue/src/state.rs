@@ -87,6 +87,8 @@ pub struct Standing {
 pub enum Fact {
     /// Its time has come.
     Due,
+    /// It may not go out now and waits for another time.
+    Deferred,
     /// A session took it to send it.
     Claimed,
     /// A session took it again after an attempt with an unknown outcome, to send it under the same id.
@@ -123,7 +125,7 @@ pub enum Fact {
     Expired,
     /// Nothing more was heard of an uncertain attempt, or its session is gone, or its quota is used up.
     GivenUp,
-    /// Someone had a dead letter sent again.
+    /// Someone had a dead letter sent again: it becomes due anew, with all that goes with it.
     Redriven,
 }
 
@@ -152,6 +154,8 @@ pub fn follow(from: Standing, fact: Fact) -> Vec<Standing> {
     let current = |attempt: u32| attempt == from.attempt && matches!(from.state, State::Sending | State::Uncertain);
     match fact {
         Fact::Due if from.state == State::Scheduled => vec![to(State::Queued)],
+        // Also from one time to another: it is told anew until when it waits.
+        Fact::Deferred if from.state.waits() => vec![to(State::Scheduled)],
         Fact::Claimed if from.state == State::Queued => vec![Standing { state: State::Sending, attempt: from.attempt + 1, ..from }],
         Fact::Repeated if from.state == State::Uncertain => vec![Standing { state: State::Sending, attempt: from.attempt + 1, ..from }],
         Fact::Sent => receipt(from, State::Sent),
@@ -168,7 +172,7 @@ pub fn follow(from: Standing, fact: Fact) -> Vec<Standing> {
         Fact::Cancelled if from.state.waits() => vec![to(State::Cancelled)],
         Fact::Expired if from.state.waits() => vec![to(State::Expired)],
         Fact::GivenUp if from.state.waits() || from.state == State::Uncertain => vec![dead],
-        Fact::Redriven if from.dead_letter => vec![Standing { state: State::Queued, failures: 0, dead_letter: false, ..from }],
+        Fact::Redriven if from.dead_letter => vec![Standing { state: State::Scheduled, failures: 0, dead_letter: false, ..from }],
         _ => Vec::new(),
     }
 }

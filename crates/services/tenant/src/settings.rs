@@ -1,15 +1,22 @@
 //! The rules of a tenant's settings.
 
+use std::ops::RangeInclusive;
+
 use barid_domain::Country;
 use barid_proto::{
     Violations,
-    tenant::v1::{Digits, PeakWindow, Tenant},
+    tenant::v1::{Digits, PeakWindow, QuietHours, Tenant},
 };
 use chrono::NaiveTime;
+use prost_types::Duration;
 use tonic::Status;
 
 /// Messages a day for tenants created without a quota.
 pub(crate) const DEFAULT_QUOTA: u32 = 1000;
+/// How long messages are worth sending for tenants created without saying so: 48 hours.
+pub(crate) const DEFAULT_TTL: Duration = Duration { seconds: 48 * 3600, nanos: 0 };
+/// 1 minute to 90 days.
+const TTL_SECONDS: RangeInclusive<i64> = 60..=90 * 24 * 3600;
 
 /// Checks everything that limits alone do not say.
 pub(crate) fn check(tenant: &Tenant) -> Result<(), Status> {
@@ -32,16 +39,31 @@ pub(crate) fn check(tenant: &Tenant) -> Result<(), Status> {
     if Digits::try_from(tenant.digits).is_err() {
         violations.add("tenant.digits", "unknown_value", "give DIGITS_WESTERN or DIGITS_NATIVE");
     }
+    if tenant.message_ttl.is_some_and(|ttl| ttl.nanos != 0 || !TTL_SECONDS.contains(&ttl.seconds)) {
+        violations.add("tenant.messageTtl", "out_of_range", "is not 1 minute to 90 days in whole seconds; give a time such as `172800s`");
+    }
     check_windows(&tenant.peak_windows, &mut violations);
+    if let Some(QuietHours { start, end, .. }) = &tenant.quiet_hours {
+        let (from, to) = (time_of_day(start), time_of_day(end));
+        if from.is_none() || to.is_none() {
+            violations.add("tenant.quietHours", "invalid_time", "give start and end as `HH:MM`, such as `21:00` and `08:00`");
+        } else if from == to {
+            violations.add("tenant.quietHours", "empty_window", "end when they start; give another end, or no quiet hours");
+        }
+    }
     violations.check()
+}
+
+fn time_of_day(text: &str) -> Option<NaiveTime> {
+    let digits = text.bytes().filter(u8::is_ascii_digit).count() == 4;
+    NaiveTime::parse_from_str(text, "%H:%M").ok().filter(|_| digits && text.len() == 5)
 }
 
 fn check_windows(windows: &[PeakWindow], violations: &mut Violations) {
     let mut taken: Vec<(NaiveTime, NaiveTime)> = Vec::new();
     for (index, window) in windows.iter().enumerate() {
         let field = format!("tenant.peakWindows[{index}]");
-        let time = |text: &str| NaiveTime::parse_from_str(text, "%H:%M").ok().filter(|_| text.len() == 5);
-        let (Some(start), Some(end)) = (time(&window.start), time(&window.end)) else {
+        let (Some(start), Some(end)) = (time_of_day(&window.start), time_of_day(&window.end)) else {
             violations.add(field, "invalid_time", "give start and end as `HH:MM`, such as `08:00` and `10:00`");
             continue;
         };
@@ -65,8 +87,20 @@ fn is_locale(text: &str) -> bool {
 
 /// Puts the fields that `mask` names (without names: those that are set) from `changes` into `tenant`.
 pub(crate) fn merge(tenant: &mut Tenant, changes: Tenant, mask: &[String]) -> Result<(), Status> {
-    const FIELDS: [&str; 10] =
-        ["name", "locale", "country", "currency", "time_zone", "peak_windows", "glossary", "branding", "digits", "daily_quota"];
+    const FIELDS: [&str; 12] = [
+        "name",
+        "locale",
+        "country",
+        "currency",
+        "time_zone",
+        "peak_windows",
+        "glossary",
+        "branding",
+        "digits",
+        "daily_quota",
+        "message_ttl",
+        "quiet_hours",
+    ];
     for path in mask {
         if !FIELDS.contains(&path.as_str()) {
             return Err(Violations::one(
@@ -95,6 +129,8 @@ pub(crate) fn merge(tenant: &mut Tenant, changes: Tenant, mask: &[String]) -> Re
         branding if changes.branding.is_some();
         digits if changes.digits != 0;
         daily_quota if changes.daily_quota != 0;
+        message_ttl if changes.message_ttl.is_some();
+        quiet_hours if changes.quiet_hours.is_some();
     }
     Ok(())
 }
@@ -114,6 +150,10 @@ mod tests {
         }
     }
 
+    fn quiet(start: &str, end: &str) -> QuietHours {
+        QuietHours { start: start.into(), end: end.into(), ..QuietHours::default() }
+    }
+
     fn window(start: &str, end: &str) -> PeakWindow {
         PeakWindow { start: start.into(), end: end.into() }
     }
@@ -127,10 +167,20 @@ mod tests {
             currency: "pounds".into(),
             time_zone: "Cairo".into(),
             peak_windows: vec![window("10:00", "08:00")],
+            message_ttl: Some(Duration { seconds: 59, nanos: 0 }),
+            quiet_hours: Some(quiet("21:00", "8:00")),
             ..tenant()
         };
         let message = check(&wrong).expect_err("wrong").message().to_owned();
-        for field in ["tenant.locale", "tenant.country", "tenant.currency", "tenant.timeZone", "tenant.peakWindows[0]"] {
+        for field in [
+            "tenant.locale",
+            "tenant.country",
+            "tenant.currency",
+            "tenant.timeZone",
+            "tenant.peakWindows[0]",
+            "tenant.messageTtl",
+            "tenant.quietHours",
+        ] {
             assert!(message.contains(field), "{field} in {message}");
         }
     }
@@ -141,6 +191,15 @@ mod tests {
         assert!(check(&apart).is_ok());
         let across = Tenant { peak_windows: vec![window("08:00", "10:00"), window("09:59", "20:00")], ..tenant() };
         assert!(check(&across).is_err());
+    }
+
+    #[test]
+    fn quiet_hours_may_last_over_midnight_and_not_all_day() {
+        let at = |start: &str, end: &str| check(&Tenant { quiet_hours: Some(quiet(start, end)), ..tenant() });
+        assert!(at("21:00", "08:00").is_ok() && at("13:00", "14:00").is_ok());
+        for (start, end) in [("21:00", "21:00"), ("21:00", "24:00"), ("+1:00", "08:00"), ("", "")] {
+            assert!(at(start, end).is_err(), "{start} {end}");
+        }
     }
 
     #[test]

@@ -21,7 +21,7 @@ const fn publishes(service: Service) -> &'static [&'static str] {
 const fn reads(service: Service) -> &'static [&'static str] {
     match service {
         Service::Gateway | Service::Analytics => &["message"],
-        Service::Queue => &["session"],
+        Service::Queue => &["session", "tenant"],
         Service::Operator => &["message", "tenant", "template", "session"],
         _ => &[],
     }

@@ -9,6 +9,7 @@ mod channel;
 mod connect;
 mod consume;
 mod inbox;
+mod lag;
 mod metadata;
 mod relay;
 mod server;
@@ -18,6 +19,7 @@ mod trace;
 pub use channel::Channel;
 pub use connect::{Bus, Config, ConnectError, Notices, Service};
 pub use consume::{Applied, Checkpoint, Consumer, consume};
+pub use lag::Lag;
 pub use relay::{Outbox, POSITION_HEADER, Relay, RelayConfig};
 pub use server::{Caller, ServeError, Server, principal, tenant};
 

@@ -21,7 +21,7 @@ use prost::Message;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use crate::{BoxError, Bus, subject};
+use crate::{BoxError, Bus, lag::Lag, subject};
 
 /// Header with the ledger position: generation, transaction and sequence, separated by dots.
 pub const POSITION_HEADER: &str = "Barid-Position";
@@ -34,6 +34,8 @@ pub trait Outbox: Send + Sync + 'static {
     fn read(&self, after: Position, limit: u32) -> impl Future<Output = Result<Vec<Event>, BoxError>> + Send;
     /// The position just before the first event at or after a time.
     fn before(&self, since: DateTime<Utc>) -> impl Future<Output = Result<Position, BoxError>> + Send;
+    /// When the first event after a position was written, also one that an open transaction holds back.
+    fn oldest(&self, after: Position) -> impl Future<Output = Result<Option<DateTime<Utc>>, BoxError>> + Send;
 }
 
 /// How a relay works.
@@ -45,11 +47,13 @@ pub struct RelayConfig {
     pub idle: Duration,
     /// How long the stream keeps events. What is older is not told again.
     pub retention: Duration,
+    /// How long an event may wait to be told before the log warns of it.
+    pub alarm: Duration,
 }
 
 impl Default for RelayConfig {
     fn default() -> Self {
-        Self { batch: 500, idle: Duration::from_millis(250), retention: Duration::from_secs(7 * 24 * 3600) }
+        Self { batch: 500, idle: Duration::from_millis(250), retention: Duration::from_secs(7 * 24 * 3600), alarm: Duration::from_secs(10) }
     }
 }
 
@@ -60,6 +64,7 @@ pub struct Relay<O> {
     wake: Arc<Notify>,
     clock: Arc<dyn barid_domain::Clock>,
     config: RelayConfig,
+    lag: Lag,
 }
 
 /// Where the stream stands.
@@ -86,11 +91,21 @@ impl<O: Outbox> Relay<O> {
 
     /// `wake` is notified after commits, so that events are told at once.
     pub fn new(bus: Bus, outbox: O, wake: Arc<Notify>, clock: Arc<dyn barid_domain::Clock>, config: RelayConfig) -> Self {
-        Self { bus, outbox, wake, clock, config }
+        let lag = Lag::new(outbox.entity(), clock.clone());
+        Self { bus, outbox, wake, clock, config, lag }
     }
 
-    /// Tells events until `shutdown`.
+    /// How far it is behind, for `/metrics`.
+    pub fn lag(&self) -> Lag {
+        self.lag.clone()
+    }
+
+    /// Tells events until `shutdown`, and watches how far it is behind.
     pub async fn run(self, shutdown: CancellationToken) {
+        tokio::join!(self.tell(&shutdown), self.lag.watch(&self.outbox, self.config.alarm, &shutdown));
+    }
+
+    async fn tell(&self, shutdown: &CancellationToken) {
         let mut cursor = None;
         let mut pause = Duration::ZERO;
         let mut verified = tokio::time::Instant::now();
@@ -104,7 +119,11 @@ impl<O: Outbox> Relay<O> {
                 verified = tokio::time::Instant::now();
                 cursor = self.verify(cursor).await;
             }
-            pause = match self.advance(&mut cursor).await {
+            let advanced = self.advance(&mut cursor).await;
+            if let Some(at) = cursor {
+                self.lag.told(at.position);
+            }
+            pause = match advanced {
                 Ok(told) if told > 0 => Duration::ZERO,
                 // Just after a commit the horizon may still lie before it: look again soon, then less often.
                 Ok(_) => (pause * 2).clamp(Duration::from_millis(2), self.config.idle),

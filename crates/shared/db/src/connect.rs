@@ -6,7 +6,7 @@ use barid_domain::Secret;
 use sea_orm::{ConnectOptions, Database, DatabaseConnection, DbErr};
 use serde::{Deserialize, Serialize};
 
-use crate::{Engine, Tenant};
+use crate::{Engine, Tenant, transaction::LONGEST};
 
 /// How to reach PostgreSQL.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -41,9 +41,14 @@ pub struct Db {
 impl Db {
     /// Connects both pools and sees that they work.
     pub async fn connect(config: &Config) -> Result<Self, Error> {
+        Self::connect_for(config, LONGEST).await
+    }
+
+    /// The same with another bound for how long a transaction may take.
+    pub async fn connect_for(config: &Config, longest: Duration) -> Result<Self, Error> {
         Ok(Self {
-            tenant: Tenant::new(pool("tenant_url", &config.tenant_url, config.max_connections).await?),
-            engine: Engine::new(pool("engine_url", &config.engine_url, config.max_connections).await?),
+            tenant: Tenant::new(pool("tenant_url", &config.tenant_url, config.max_connections).await?, longest),
+            engine: Engine::new(pool("engine_url", &config.engine_url, config.max_connections).await?, longest),
         })
     }
 

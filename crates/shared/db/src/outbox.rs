@@ -125,6 +125,23 @@ impl barid_bus::Outbox for Outbox {
         Ok(read.await?)
     }
 
+    async fn oldest(&self, after: Position) -> Result<Option<DateTime<Utc>>, barid_bus::BoxError> {
+        // What happened may lie long before it was heard of; an id is minted when the event is written.
+        let sql = format!(
+            "SELECT id FROM {} WHERE (generation, xid, seq) > ($1, $2::text::xid8, $3) ORDER BY generation, xid, seq LIMIT 1",
+            self.table.table
+        );
+        let find = move |tx: Tx| async move {
+            let values = [after.generation.cast_signed().into(), after.transaction.to_string().into(), after.sequence.cast_signed().into()];
+            tx.row(sql, values).await?.map(|row| row.try_get_by_index::<Uuid>(0)).transpose()
+        };
+        let id = self.engine.transaction("relay lag", find).await?;
+        Ok(id.and_then(|id| {
+            let (seconds, nanos) = id.get_timestamp()?.to_unix();
+            DateTime::from_timestamp(seconds.try_into().ok()?, nanos)
+        }))
+    }
+
     async fn before(&self, since: DateTime<Utc>) -> Result<Position, barid_bus::BoxError> {
         let table = self.table;
         let find = move |tx: Tx| async move {

@@ -1,6 +1,6 @@
 //! Transactions that end whatever becomes of who asked for them.
 
-use std::{ops::Deref, sync::Arc};
+use std::{ops::Deref, sync::Arc, time::Duration};
 
 use barid_domain::TenantId;
 use sea_orm::{ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbErr, QueryResult, Statement, TransactionTrait, Value};
@@ -35,13 +35,24 @@ impl Tx {
     }
 }
 
+/// Longest that the work of a transaction may take. Nothing younger than the oldest open transaction is told to anyone, so one that takes longer
+/// than this is rolled back, whatever it waits for.
+pub(crate) const LONGEST: Duration = Duration::from_secs(30);
+
+/// Connections, and how long one may be used at a time.
+#[derive(Clone, Debug)]
+struct Pool {
+    connections: DatabaseConnection,
+    longest: Duration,
+}
+
 /// Acts for one tenant at a time.
 #[derive(Clone, Debug)]
-pub struct Tenant(DatabaseConnection);
+pub struct Tenant(Pool);
 
 impl Tenant {
-    pub(crate) fn new(pool: DatabaseConnection) -> Self {
-        Self(pool)
+    pub(crate) fn new(connections: DatabaseConnection, longest: Duration) -> Self {
+        Self(Pool { connections, longest })
     }
 
     /// Runs `work` as the tenant: row level security shows its rows only.
@@ -58,11 +69,11 @@ impl Tenant {
 
 /// Serves many tenants in one commit, on the tables named for it. For stores only.
 #[derive(Clone, Debug)]
-pub struct Engine(DatabaseConnection);
+pub struct Engine(Pool);
 
 impl Engine {
-    pub(crate) fn new(pool: DatabaseConnection) -> Self {
-        Self(pool)
+    pub(crate) fn new(connections: DatabaseConnection, longest: Duration) -> Self {
+        Self(Pool { connections, longest })
     }
 
     /// Runs `work` for the job that is named.
@@ -78,11 +89,11 @@ impl Engine {
     }
 
     pub(crate) async fn ping(&self) -> Result<(), DbErr> {
-        self.0.ping().await
+        self.0.connections.ping().await
     }
 }
 
-async fn run<F, T, E, W>(pool: DatabaseConnection, scope: Option<TenantId>, work: F) -> Result<T, E>
+async fn run<F, T, E, W>(pool: Pool, scope: Option<TenantId>, work: F) -> Result<T, E>
 where
     F: FnOnce(Tx) -> W + Send + 'static,
     W: Future<Output = Result<T, E>> + Send,
@@ -91,11 +102,14 @@ where
 {
     // In a task of its own: a `begin` that is dropped half-way leaves its connection inside a transaction (sqlx #4385).
     let task = tokio::spawn(async move {
-        let tx = Tx(Arc::new(pool.begin().await?));
+        let tx = Tx(Arc::new(pool.connections.begin().await?));
         if let Some(tenant) = scope {
             tx.run("SELECT set_config('app.current_tenant', $1, true)", [tenant.uuid().to_string().into()]).await?;
         }
-        let outcome = work(tx.clone()).await;
+        let outcome = match tokio::time::timeout(pool.longest, work(tx.clone())).await {
+            Ok(outcome) => outcome,
+            Err(_) => Err(DbErr::Custom(format!("a transaction took longer than {:?} and is rolled back", pool.longest)).into()),
+        };
         let tx = Arc::try_unwrap(tx.0).map_err(|_| DbErr::Custom("a transaction was kept beyond its work".to_owned()))?;
         match outcome {
             Ok(value) => tx.commit().await.map(|()| value).map_err(E::from),

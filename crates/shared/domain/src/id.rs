@@ -45,6 +45,7 @@ kinds! {
     Inbound InboundId "inb" "inbound message"
     Event EventId "evt" "event"
     Template TemplateId "tpl" "template"
+    Job JobId "job" "job"
 }
 
 /// An id of one kind.

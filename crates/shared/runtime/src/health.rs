@@ -62,6 +62,12 @@ impl Health {
         self.metrics.write().unwrap_or_else(std::sync::PoisonError::into_inner).push(Arc::new(figures));
     }
 
+    /// Every figure that was added, in Prometheus' text format.
+    pub fn figures(&self) -> String {
+        let figures = self.metrics.read().unwrap_or_else(std::sync::PoisonError::into_inner).clone();
+        figures.iter().map(|figures| figures()).collect()
+    }
+
     /// What does not work; empty when ready.
     pub async fn failing(&self) -> Vec<&'static str> {
         let checks = self.checks.read().unwrap_or_else(std::sync::PoisonError::into_inner).clone();
@@ -86,9 +92,7 @@ impl Health {
 }
 
 async fn metrics(State(health): State<Health>) -> ([(axum::http::header::HeaderName, &'static str); 1], String) {
-    let figures = health.metrics.read().unwrap_or_else(std::sync::PoisonError::into_inner).clone();
-    let text = figures.iter().map(|figures| figures()).collect();
-    ([(axum::http::header::CONTENT_TYPE, "text/plain; version=0.0.4")], text)
+    ([(axum::http::header::CONTENT_TYPE, "text/plain; version=0.0.4")], health.figures())
 }
 
 async fn ready(State(health): State<Health>) -> (StatusCode, String) {

@@ -3,7 +3,7 @@
 use barid_domain::{MessageId, SessionId, TenantId};
 use barid_proto::{
     Violations,
-    queue::v1::SendMessageRequest,
+    queue::v1::{BatchSendMessagesRequest, SendMessageRequest},
     template::v1::{MetaTemplateCall, Rendering},
 };
 use barid_vault::TenantKey;
@@ -43,7 +43,7 @@ impl State {
         requests: Vec<SendMessageRequest>,
     ) -> Result<Vec<Result<Accepted, Status>>, Status> {
         let profile = self.directory.profile(tenant).await?;
-        let keys: Vec<Option<Key>> = requests.iter().map(|request| draft::key(request, profile.country)).collect();
+        let keys: Vec<Option<Key>> = requests.iter().map(|request| draft::key(request, profile.terms.country)).collect();
         let mut known = self.store.known_keys(tenant, keys.iter().flatten().cloned().collect()).await?;
 
         let now = self.store.now();
@@ -56,7 +56,7 @@ impl State {
             });
             steps.push(match repetition {
                 Some(outcome) => Err(outcome),
-                None => draft::check(request, profile.country, lane, now).map_err(Err),
+                None => draft::check(request, profile.terms, lane, now).map_err(Err),
             });
         }
         self.prepare(tenant, profile, keys, steps).await
@@ -202,7 +202,11 @@ impl State {
             supersede: (!request.supersede_key.is_empty()).then(|| (request.supersede_key.clone(), request.supersede_rank)),
             content: content.seal(vault_key, tenant, id.uuid()),
             created_at: now,
-            schedule: draft.schedule,
+            asked: draft.asked,
+            window: draft.window,
+            plan: draft.plan,
+            job: draft.job,
+            held: false,
             expires_at: draft.expires_at,
             key,
             day: profile.day(now),
@@ -210,14 +214,9 @@ impl State {
         })
     }
 
-    /// Judges each item of a batch by its own limits, and gives it the key of the call.
-    pub(super) fn items(
-        &self,
-        tenant: TenantId,
-        key: &str,
-        offset: u32,
-        messages: Vec<SendMessageRequest>,
-    ) -> Vec<Result<SendMessageRequest, Status>> {
+    /// Judges each item of a batch by its own limits, and gives it what the call says for all: its key, window and job.
+    pub(super) fn items(&self, tenant: TenantId, call: BatchSendMessagesRequest) -> Vec<Result<SendMessageRequest, Status>> {
+        let BatchSendMessagesRequest { messages, idempotency_key: key, offset, window, job_id, .. } = call;
         let checked = messages.into_iter().zip(offset..).map(|(mut message, index)| {
             self.guard.check_item(&self.item, &message)?;
             if !message.tenant_id.is_empty() && message.tenant_id != tenant.to_string() {
@@ -226,6 +225,12 @@ impl State {
             }
             if message.idempotency_key.is_empty() && !key.is_empty() {
                 message.idempotency_key = format!("{key}/{index}");
+            }
+            if message.window.is_none() {
+                message.window.clone_from(&window);
+            }
+            if message.job_id.is_empty() {
+                message.job_id.clone_from(&job_id);
             }
             Ok(message)
         });

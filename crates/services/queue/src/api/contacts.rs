@@ -54,7 +54,7 @@ impl State {
     /// The number that a field of a tenant's call gives.
     pub(super) async fn phone(&self, tenant: TenantId, field: &str, text: &str) -> Result<Phone, Status> {
         let profile = self.directory.profile(tenant).await?;
-        Phone::parse(text, profile.country).map_err(|error| Violations::one(field, "invalid_phone_number", error.to_string()))
+        Phone::parse(text, profile.terms.country).map_err(|error| Violations::one(field, "invalid_phone_number", error.to_string()))
     }
 }
 

@@ -1,23 +1,29 @@
 //! `MessageService`.
 
+use std::collections::HashMap;
+
 use barid_bus::tenant;
 use barid_domain::{MessageId, TenantId};
 use barid_proto::{
     Violations, fault, ids,
     queue::v1::{
         AcceptedMessage, BatchOutcome, BatchSendMessagesRequest, BatchSendMessagesResponse, CancelMessageRequest, GetMessageRequest,
-        ListMessagesRequest, ListMessagesResponse, Message, MessageState, RetryMessageRequest, SendMessageRequest, batch_outcome,
-        message_service_server::MessageService,
+        ListMessagesRequest, ListMessagesResponse, Message, MessageState, RedriveMessagesRequest, RedriveMessagesResponse,
+        RetryMessageRequest, SendMessageRequest, batch_outcome, message_service_server::MessageService,
     },
 };
+use prost_types::Timestamp;
 use tonic::{Code, Request, Response, Status, Streaming};
 
 use super::{State, page_size, page_start};
 use crate::{
     lanes::Lane,
     state::{Fact, Standing},
-    store::Filter,
+    store::{DeadLetters, Filter},
 };
+
+/// Dead letters that are sent again when a call does not say how many.
+const REDRIVEN: u32 = 1000;
 
 #[tonic::async_trait]
 impl MessageService for State {
@@ -37,8 +43,9 @@ impl MessageService for State {
 
     async fn batch_send_messages(&self, request: Request<BatchSendMessagesRequest>) -> Result<Response<BatchSendMessagesResponse>, Status> {
         let tenant = tenant(&request)?;
-        let BatchSendMessagesRequest { messages, idempotency_key, offset, .. } = request.into_inner();
-        let checked = self.items(tenant, &idempotency_key, offset, messages);
+        let call = request.into_inner();
+        let offset = call.offset;
+        let checked = self.items(tenant, call);
         let good = checked.iter().flatten().cloned().collect();
         let accepted = self.accept(tenant, Lane::Batch, good).await;
         if let Some(Err(status)) = accepted.first()
@@ -87,12 +94,47 @@ impl MessageService for State {
     async fn retry_message(&self, request: Request<RetryMessageRequest>) -> Result<Response<Message>, Status> {
         let tenant = tenant(&request)?;
         let id: MessageId = ids::resource(&request.get_ref().id)?;
-        let retried = self.store.command(tenant, id, Fact::Redriven, "").await?;
-        retried.map(Response::new).map_err(|found| not_possible("retried", "only dead letters can be", found))
+        self.store
+            .command(tenant, id, Fact::Redriven, "")
+            .await?
+            .map_err(|found| not_possible("retried", "only dead letters can be", found))?;
+        // It is due: its hours and its quota are looked at now rather than in a moment.
+        if let Ok(profile) = self.directory.profile(tenant).await
+            && let Err(error) = self.store.queue_due(&HashMap::from([(tenant, profile.today(self.store.now()))])).await
+        {
+            tracing::warn!(message = %id, %error, "a message that is sent again waits for its turn");
+        }
+        let mut message = self.store.message(tenant, id).await?;
+        message.history.clear();
+        Ok(Response::new(message))
+    }
+
+    async fn redrive_messages(&self, request: Request<RedriveMessagesRequest>) -> Result<Response<RedriveMessagesResponse>, Status> {
+        let tenant = tenant(&request)?;
+        let request = request.into_inner();
+        let most = if request.max_count == 0 { REDRIVEN } else { request.max_count };
+        let dry_run = request.dry_run;
+        let filter = Self::dead_letters(request)?;
+        let matched_by_reason = self.store.count_dead_letters(tenant, filter.clone()).await?;
+        let matched = matched_by_reason.values().sum();
+        let redriven = if dry_run { most.min(matched) } else { self.store.redrive(tenant, filter, most).await? };
+        Ok(Response::new(RedriveMessagesResponse { matched, redriven, matched_by_reason }))
     }
 }
 
 impl State {
+    /// The filter of a request that sends dead letters again.
+    fn dead_letters(request: RedriveMessagesRequest) -> Result<DeadLetters, Status> {
+        let RedriveMessagesRequest { reasons, session_id, failed_after, failed_before, .. } = request;
+        let session = if session_id.is_empty() { None } else { Some(ids::argument("sessionId", &session_id)?) };
+        let time = |field: &str, time: Option<Timestamp>| match time.as_ref().map(barid_proto::time) {
+            Some(None) => Err(Violations::one(field, "invalid_time", "is no time; give one such as `2026-01-15T08:00:00Z`")),
+            time => Ok(time.flatten()),
+        };
+        let (after, before) = (time("failedAfter", failed_after)?, time("failedBefore", failed_before)?);
+        Ok(DeadLetters { reasons, session, after, before })
+    }
+
     async fn send(&self, tenant: TenantId, request: SendMessageRequest) -> Result<Response<Message>, Status> {
         let mut outcomes = self.accept(tenant, Lane::Immediate, vec![request]).await;
         let accepted = outcomes.pop().unwrap_or_else(|| Err(Status::internal("an outcome is missing")))?;
@@ -114,6 +156,9 @@ impl State {
         };
         if !request.session_id.is_empty() {
             filter.session = Some(ids::argument("sessionId", &request.session_id)?);
+        }
+        if !request.job_id.is_empty() {
+            filter.job = Some(ids::argument("jobId", &request.job_id)?);
         }
         if !request.recipient.is_empty() {
             let phone = self.phone(tenant, "recipient", &request.recipient).await?;

@@ -4,6 +4,7 @@ mod accept;
 mod contacts;
 mod events;
 mod inbound;
+mod jobs;
 mod ledger;
 mod messages;
 mod overview;

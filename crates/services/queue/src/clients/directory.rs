@@ -3,25 +3,31 @@
 use std::sync::Arc;
 
 use barid_bus::{Bus, Channel, Service};
-use barid_domain::{Country, TenantId};
+use barid_domain::TenantId;
 use barid_proto::{
     fault,
-    tenant::v1::{ResolveTenantRequest, TenantState, directory_service_client::DirectoryServiceClient},
+    tenant::v1::{QuietHours, QuietScope, ResolveTenantRequest, TenantState, directory_service_client::DirectoryServiceClient},
 };
-use chrono::{DateTime, NaiveDate, Utc};
-use chrono_tz::Tz;
+use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use futures::StreamExt;
 use moka::future::Cache;
 use tokio_util::sync::CancellationToken;
 use tonic::{Code, Status};
 
 use super::REMEMBER;
+use crate::{
+    draft::Terms,
+    hours::{Daily, Hours, Quiet},
+    store::Today,
+};
+
+/// How long after it is due a message is sent where its tenant says nothing.
+const DEFAULT_TTL: TimeDelta = TimeDelta::hours(48);
 
 /// What the queue needs to know of a tenant.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Profile {
-    pub country: Country,
-    pub time_zone: Tz,
+    pub terms: Terms,
     pub daily_quota: u32,
     pub active: bool,
 }
@@ -29,7 +35,12 @@ pub(crate) struct Profile {
 impl Profile {
     /// The tenant's day at a moment.
     pub(crate) fn day(&self, at: DateTime<Utc>) -> NaiveDate {
-        at.with_timezone(&self.time_zone).date_naive()
+        at.with_timezone(&self.terms.hours.zone).date_naive()
+    }
+
+    /// What counts for its messages at a moment.
+    pub(crate) fn today(&self, at: DateTime<Utc>) -> Today {
+        Today { hours: self.terms.hours, day: self.day(at), quota: self.daily_quota }
     }
 }
 
@@ -54,13 +65,24 @@ impl Directory {
             let answer = client.resolve_tenant(ResolveTenantRequest { tenant_id: tenant.to_string() }).await?.into_inner();
             let unreadable = || fault(Code::Internal, "TENANT_UNREADABLE", "the tenant's settings cannot be read");
             Ok::<_, Status>(Profile {
-                country: answer.country.parse().map_err(|_| unreadable())?,
-                time_zone: answer.time_zone.parse().map_err(|_| unreadable())?,
+                terms: Terms {
+                    country: answer.country.parse().map_err(|_| unreadable())?,
+                    ttl: answer.message_ttl.map_or(DEFAULT_TTL, |ttl| TimeDelta::seconds(ttl.seconds)),
+                    hours: Hours {
+                        zone: answer.time_zone.parse().map_err(|_| unreadable())?,
+                        quiet: answer.quiet_hours.as_ref().map(|hours| quiet(hours).ok_or_else(unreadable)).transpose()?,
+                    },
+                },
                 daily_quota: answer.daily_quota,
                 active: answer.state() == TenantState::Active,
             })
         };
         self.known.try_get_with(tenant, look_up).await.map_err(Arc::unwrap_or_clone)
+    }
+
+    /// Looks a tenant up anew the next time.
+    pub(crate) async fn forget(&self, tenant: TenantId) {
+        self.known.invalidate(&tenant).await;
     }
 
     /// Forgets tenants that changed, until `shutdown`.
@@ -72,10 +94,14 @@ impl Directory {
                 notice = changed.next() => {
                     let Some(notice) = notice else { return };
                     if let Some(id) = std::str::from_utf8(&notice).ok().and_then(|text| text.parse::<TenantId>().ok()) {
-                        self.known.invalidate(&id).await;
+                        self.forget(id).await;
                     }
                 }
             }
         }
     }
+}
+
+fn quiet(hours: &QuietHours) -> Option<Quiet> {
+    Some(Quiet { hours: Daily::parse(&hours.start, &hours.end)?, retries: hours.scope() == QuietScope::AllButImmediate })
 }

@@ -11,6 +11,10 @@ fn egypt() -> Country {
     "EG".parse().expect("a country")
 }
 
+fn terms() -> Terms {
+    Terms { country: egypt(), ttl: TimeDelta::hours(48), hours: Hours { zone: chrono_tz::Africa::Cairo, quiet: None } }
+}
+
 fn request() -> SendMessageRequest {
     SendMessageRequest { recipient: "201234567890".into(), template: "invoice".into(), ..SendMessageRequest::default() }
 }
@@ -20,14 +24,59 @@ fn at(offset: i64) -> Option<Timestamp> {
 }
 
 fn refused(request: SendMessageRequest) -> String {
-    check(request, egypt(), Lane::Immediate, now()).expect_err("refused").message().to_owned()
+    check(request, terms(), Lane::Immediate, now()).expect_err("refused").message().to_owned()
 }
 
 #[test]
 fn a_plain_invoice_is_due_at_once_for_two_days() {
-    let draft = check(request(), egypt(), Lane::Batch, now()).expect("a draft");
-    assert_eq!((draft.lane, draft.schedule, draft.expires_at), (Lane::Batch, None, now() + TimeDelta::hours(48)));
+    let draft = check(request(), terms(), Lane::Batch, now()).expect("a draft");
+    let open = Plan::Open { closes: None };
+    assert_eq!((draft.lane, draft.asked, draft.plan, draft.expires_at), (Lane::Batch, now(), open, now() + TimeDelta::hours(48)));
     assert_eq!(draft.recipient.to_string(), "+201234567890");
+}
+
+#[test]
+fn the_life_of_a_message_is_its_own_or_its_tenants() {
+    let expires = |request: SendMessageRequest| {
+        check(request, Terms { ttl: TimeDelta::hours(6), ..terms() }, Lane::Batch, now()).expect("a draft").expires_at
+    };
+    let ttl = |seconds, nanos| Some(Duration { seconds, nanos });
+    assert_eq!(expires(request()), now() + TimeDelta::hours(6));
+    assert_eq!(
+        expires(SendMessageRequest { schedule_time: at(3600), ..request() }),
+        now() + TimeDelta::hours(7),
+        "counted from when it is due"
+    );
+    assert_eq!(expires(SendMessageRequest { schedule_time: at(60), ttl: ttl(90, 0), ..request() }), now() + TimeDelta::seconds(150));
+    assert_eq!(expires(SendMessageRequest { expire_time: at(5), ..request() }), now() + TimeDelta::seconds(5));
+    for wrong in [ttl(0, 0), ttl(0, 999_999_999), ttl(-1, 0), ttl(90 * 86400, 1), ttl(i64::MAX, 0)] {
+        assert!(refused(SendMessageRequest { ttl: wrong, ..request() }).contains("ttl: is not 1 second to 90 days"), "{wrong:?}");
+    }
+    assert!(refused(SendMessageRequest { ttl: ttl(60, 0), expire_time: at(60), ..request() }).contains("ttl: stands beside expireTime"));
+}
+
+#[test]
+fn a_window_moves_the_due_time_and_the_expiry_with_it() {
+    // Ten in the morning in Cairo.
+    assert_eq!(now().with_timezone(&chrono_tz::Africa::Cairo).format("%H:%M").to_string(), "10:00");
+    let windowed = |start: &str, end: &str| SendMessageRequest {
+        window: Some(SendWindow { start: start.into(), end: end.into() }),
+        lane: ProtoLane::Batch.into(),
+        ..request()
+    };
+    let draft = accepted(windowed("08:00", "10:00"));
+    let until = now() + TimeDelta::hours(22);
+    assert_eq!(draft.plan, Plan::Wait { until, closed: Some(crate::hours::Closed::Window) });
+    assert_eq!((draft.asked, draft.expires_at), (now(), until + TimeDelta::hours(48)));
+    assert_eq!(accepted(windowed("09:00", "11:00")).plan, Plan::Open { closes: Some(now() + TimeDelta::hours(1)) });
+    let late = SendMessageRequest { expire_time: at(3600), ..windowed("08:00", "10:00") };
+    assert!(refused(late).contains("expireTime: is not after the time at which the message is due"), "it could never be sent");
+    assert!(refused(windowed("8", "10:00")).contains("window: is no window"));
+    assert!(refused(SendMessageRequest { lane: 0, ..windowed("08:00", "10:00") }).contains("window: is for LANE_BATCH"));
+    let quiet = Some(crate::hours::Quiet { hours: Daily::parse("21:00", "08:00").expect("hours"), retries: false });
+    let terms = Terms { hours: Hours { quiet, ..terms().hours }, ..terms() };
+    let never = check(windowed("22:00", "23:00"), terms, Lane::Batch, now()).expect_err("refused");
+    assert!(never.message().contains("window: lies within"), "{never}");
 }
 
 #[test]
@@ -46,7 +95,7 @@ fn each_rule_names_its_field_and_the_remedy() {
 #[test]
 fn the_ending_of_the_address_tells_the_kind_of_media() {
     let kind = |url: &str| {
-        check(SendMessageRequest { media_url: url.into(), ..request() }, egypt(), Lane::Batch, now()).expect("a draft").media_kind
+        check(SendMessageRequest { media_url: url.into(), ..request() }, terms(), Lane::Batch, now()).expect("a draft").media_kind
     };
     assert_eq!(kind("https://a.example/b.PNG?x=1"), MediaKind::Image);
     assert_eq!(kind("https://a.example/b.pdf"), MediaKind::Document);
@@ -71,7 +120,7 @@ fn bare() -> SendMessageRequest {
 }
 
 fn accepted(request: SendMessageRequest) -> Draft {
-    check(request, egypt(), Lane::Immediate, now()).expect("a draft")
+    check(request, terms(), Lane::Immediate, now()).expect("a draft")
 }
 
 fn location(latitude: f64, longitude: f64) -> SendMessageRequest {

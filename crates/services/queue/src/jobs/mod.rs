@@ -1,8 +1,9 @@
 //! Timers, one file each, and the one list of them.
 
-mod due;
 mod expire;
 mod forget;
+mod plan;
+mod settle;
 mod uncertain;
 
 use barid_runtime::Jobs;
@@ -11,8 +12,9 @@ use crate::{Config, clients::Directory, store::Store};
 
 /// Starts every timer.
 pub(crate) fn start(jobs: &Jobs, store: &Store, directory: &Directory, config: &Config) {
-    due::start(jobs, store, directory);
+    plan::start(jobs, store, directory);
     expire::start(jobs, store);
     uncertain::start(jobs, store, config);
     forget::start(jobs, store);
+    settle::start(jobs, store);
 }

@@ -15,6 +15,7 @@ fn every_standing() -> impl Iterator<Item = Standing> {
 fn every_fact() -> Vec<Fact> {
     let mut facts = vec![
         Fact::Due,
+        Fact::Deferred,
         Fact::Claimed,
         Fact::Repeated,
         Fact::Sent,
@@ -107,8 +108,8 @@ fn repeats_wait_longer_each_time_and_a_minute_at_most() {
 #[test]
 fn the_same_fact_twice_changes_nothing_more() {
     for (_, fact, path) in every_step() {
-        // A second claim, failure or re-drive is another event; a fact that names its attempt, or a receipt, is the same one.
-        if let (Some(&to), false) = (path.last(), matches!(fact, Fact::Rejected { retry: true })) {
+        // A second claim, failure, re-drive or deferral is another event; a fact that names its attempt, or a receipt, is the same one.
+        if let (Some(&to), false) = (path.last(), matches!(fact, Fact::Rejected { retry: true } | Fact::Deferred)) {
             let again = follow(to, fact);
             let stays_current = matches!(to.state, State::Sending | State::Uncertain);
             assert!(again.is_empty() || stays_current, "{fact:?} {to:?} {again:?}");
@@ -147,6 +148,15 @@ fn cancel_wins_from_waiting_states_only() {
 }
 
 #[test]
+fn only_what_waits_is_deferred_and_loses_nothing_by_it() {
+    for from in every_standing() {
+        let path = follow(from, Fact::Deferred);
+        assert_eq!(!path.is_empty(), from.state.waits());
+        assert!(path.iter().all(|to| *to == Standing { state: State::Scheduled, ..from }), "{from:?} {path:?}");
+    }
+}
+
+#[test]
 fn three_retries_wait_one_two_and_four_seconds() {
     let mut at = Standing { state: State::Queued, attempt: 0, failures: 0, dead_letter: false, played: false };
     let mut waits = Vec::new();
@@ -170,6 +180,7 @@ fn any_fact() -> impl Strategy<Value = Fact> {
         1 => attempt.clone().prop_map(|attempt| Fact::AttemptFailed { attempt }),
         1 => attempt.prop_map(|attempt| Fact::Returned { attempt }),
         1 => prop_oneof![Just(Fact::Sent), Just(Fact::Delivered), Just(Fact::Read), Just(Fact::Played)],
+        1 => prop_oneof![Just(Fact::Deferred), Just(Fact::Due)],
         1 => Just(Fact::Cancelled),
         1 => Just(Fact::Expired),
     ]
@@ -183,7 +194,7 @@ proptest! {
             for to in follow(at, fact) {
                 // Back into the queue goes an attempt that ended; everything else goes up in (attempt, rank).
                 let forward = (to.attempt, to.state, to.played) > (at.attempt, at.state, at.played);
-                let ended = matches!(fact, Fact::AttemptFailed { .. } | Fact::Returned { .. });
+                let ended = matches!(fact, Fact::AttemptFailed { .. } | Fact::Returned { .. } | Fact::Deferred);
                 prop_assert!(forward || ended || matches!(to.state, State::Sent | State::Delivered | State::Read), "{at:?} {fact:?} {to:?}");
                 let failed = matches!(fact, Fact::AttemptFailed { .. });
                 prop_assert!(failed || to.failures == at.failures);

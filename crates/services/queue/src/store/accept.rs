@@ -1,9 +1,9 @@
 //! One commit that accepts many messages: keys, quota, contacts, messages, what waits, events.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use barid_db::{NewEvent, Tx};
-use barid_domain::{ContactId, EventId, MessageId, SessionId, TenantId};
+use barid_domain::{ContactId, EventId, JobId, MessageId, SessionId, TenantId};
 use barid_proto::{
     events::v1::{MessagePayload, event::Payload},
     timestamp,
@@ -12,8 +12,15 @@ use chrono::{DateTime, NaiveDate, Utc};
 use sea_orm::{DbErr, Value};
 use uuid::Uuid;
 
-use super::{Change, EVENTS, Recipient, Store, apply, contacts, people, quota};
-use crate::{Error, draft::Key, lanes::Lane, state::Fact, state::State};
+use super::{Change, EVENTS, JobState, Recipient, Store, apply, contacts, jobs, people, quota, waiting};
+use crate::{
+    Error,
+    draft::Key,
+    hours::{Closed, Daily, Plan},
+    lanes::Lane,
+    state::Fact,
+    state::State,
+};
 
 /// A message to accept, sealed.
 #[derive(Clone, Debug)]
@@ -32,7 +39,13 @@ pub(crate) struct NewMessage {
     pub supersede: Option<(String, u32)>,
     pub content: Vec<u8>,
     pub created_at: DateTime<Utc>,
-    pub schedule: Option<DateTime<Utc>>,
+    /// When it was asked to go out.
+    pub asked: DateTime<Utc>,
+    pub window: Option<Daily>,
+    pub plan: Plan,
+    pub job: Option<JobId>,
+    /// Whether it waits for its job to go on.
+    pub held: bool,
     pub expires_at: DateTime<Utc>,
     pub key: Option<Key>,
     /// The tenant's day, and its quota.
@@ -76,13 +89,19 @@ type Outcome = Option<Result<Accepted, Error>>;
 async fn accept(store: &Store, tx: &Tx, mut messages: Vec<NewMessage>) -> Result<(Vec<Result<Accepted, Error>>, bool), DbErr> {
     let mut outcomes: Vec<Outcome> = messages.iter().map(|_| None).collect();
     let followers = settle_keys(tx, &messages, &mut outcomes).await?;
+    join(tx, &mut messages, &mut outcomes).await?;
     charge(tx, &messages, &mut outcomes).await?;
     contacts::settle(tx, messages.iter_mut().zip(&outcomes).filter(|(_, outcome)| outcome.is_none()).map(|(message, _)| message)).await?;
 
     let accepted: Vec<&NewMessage> =
         messages.iter().zip(&outcomes).filter(|(_, outcome)| outcome.is_none()).map(|(message, _)| message).collect();
-    let waiting = accepted.iter().any(|message| message.schedule.is_none());
+    let waiting = accepted.iter().any(|message| first_state(message) == State::Queued);
     insert(tx, &accepted).await?;
+    let mut joined = BTreeMap::new();
+    for job in accepted.iter().filter_map(|message| message.job) {
+        *joined.entry(job).or_default() += 1;
+    }
+    jobs::count(tx, joined).await?;
     let superseded = supersede(store, tx, &accepted).await?;
     for (message, outcome) in messages.iter().zip(&mut outcomes) {
         if outcome.is_none() {
@@ -97,7 +116,19 @@ async fn accept(store: &Store, tx: &Tx, mut messages: Vec<NewMessage>) -> Result
 }
 
 fn first_state(message: &NewMessage) -> State {
-    if message.schedule.is_some() { State::Scheduled } else { State::Queued }
+    match message.plan {
+        Plan::Open { .. } => State::Queued,
+        Plan::Wait { .. } => State::Scheduled,
+    }
+}
+
+/// When it is due, and why not when that was asked for.
+fn due(message: &NewMessage) -> (DateTime<Utc>, &'static str) {
+    match message.plan {
+        Plan::Open { .. } => (message.asked, ""),
+        Plan::Wait { until, .. } if message.held => (until, "job_paused"),
+        Plan::Wait { until, closed } => (until, closed.map_or("", Closed::code)),
+    }
 }
 
 /// Takes the keys. Where one was taken before, its message is the outcome. Of several messages with one new key the first leads; the others
@@ -160,6 +191,9 @@ fn repeated(leader: &Outcome) -> Result<Accepted, Error> {
     match leader {
         Some(Ok(accepted)) => Ok(Accepted { repeated: true, ..*accepted }),
         Some(Err(Error::QuotaExceeded { limit })) => Err(Error::QuotaExceeded { limit: *limit }),
+        Some(Err(Error::JobFull { limit })) => Err(Error::JobFull { limit: *limit }),
+        Some(Err(Error::JobCancelled)) => Err(Error::JobCancelled),
+        Some(Err(Error::NotFound { kind, name })) => Err(Error::NotFound { kind, name: name.clone() }),
         _ => Err(Error::Busy),
     }
 }
@@ -185,18 +219,53 @@ async fn look_up(tx: &Tx, tenant: TenantId, keys: &[Key]) -> Result<HashMap<Stri
     Ok(known)
 }
 
+/// Has messages join their jobs, which are held from here on; what a job does not take is refused and its key given back.
+async fn join(tx: &Tx, messages: &mut [NewMessage], outcomes: &mut [Outcome]) -> Result<(), DbErr> {
+    let named = messages.iter().zip(outcomes.iter()).filter(|(_, outcome)| outcome.is_none());
+    let ids: BTreeSet<Uuid> = named.filter_map(|(message, _)| message.job.map(JobId::uuid)).collect();
+    let mut known = jobs::hold(tx, ids.into_iter().collect()).await?;
+    let mut freed = Vec::new();
+    for (message, outcome) in messages.iter_mut().zip(outcomes).filter(|(_, outcome)| outcome.is_none()) {
+        let Some(id) = message.job else { continue };
+        let refusal = match known.get_mut(&id).filter(|job| job.tenant == message.tenant) {
+            None => Error::not_found("job", id),
+            Some(job) if job.state == JobState::Cancelled => Error::JobCancelled,
+            Some(job) if job.room == 0 => Error::JobFull { limit: jobs::MOST },
+            Some(job) => {
+                job.room -= 1;
+                if job.state == JobState::Paused {
+                    (message.plan, message.held) = (Plan::Wait { until: due(message).0, closed: None }, true);
+                }
+                continue;
+            }
+        };
+        *outcome = Some(Err(refusal));
+        freed.extend(message.key.as_ref().map(|_| message.id.uuid()));
+    }
+    free(tx, freed).await
+}
+
+/// Gives back the keys of messages that are refused.
+async fn free(tx: &Tx, messages: Vec<Uuid>) -> Result<(), DbErr> {
+    if !messages.is_empty() {
+        tx.run("DELETE FROM queue.idempotency_keys WHERE message_id = ANY($1)", [messages.into()]).await?;
+    }
+    Ok(())
+}
+
 /// Charges what is due now against its tenant's day; what goes beyond the quota is refused and its key given back.
 async fn charge(tx: &Tx, messages: &[NewMessage], outcomes: &mut [Outcome]) -> Result<(), DbErr> {
     let mut due: BTreeMap<(TenantId, NaiveDate), Vec<usize>> = BTreeMap::new();
     for (index, message) in messages.iter().enumerate() {
-        if outcomes[index].is_none() && message.schedule.is_none() {
+        if outcomes[index].is_none() && first_state(message) == State::Queued {
             due.entry((message.tenant, message.day)).or_default().push(index);
         }
     }
     let mut freed = Vec::new();
     for ((tenant, day), indexes) in due {
         let quota = messages[indexes[0]].quota;
-        let granted = quota::charge(tx, tenant, day, u32::try_from(indexes.len()).unwrap_or(u32::MAX), quota).await?;
+        let granted = quota::hold(tx, tenant, day, quota).await?.min(u32::try_from(indexes.len()).unwrap_or(u32::MAX));
+        quota::charge(tx, tenant, day, granted).await?;
         for &index in indexes.iter().skip(granted as usize) {
             outcomes[index] = Some(Err(Error::QuotaExceeded { limit: quota }));
             if messages[index].key.is_some() {
@@ -204,10 +273,7 @@ async fn charge(tx: &Tx, messages: &[NewMessage], outcomes: &mut [Outcome]) -> R
             }
         }
     }
-    if !freed.is_empty() {
-        tx.run("DELETE FROM queue.idempotency_keys WHERE message_id = ANY($1)", [freed.into()]).await?;
-    }
-    Ok(())
+    free(tx, freed).await
 }
 
 async fn insert(tx: &Tx, messages: &[&NewMessage]) -> Result<(), DbErr> {
@@ -234,9 +300,20 @@ async fn insert(tx: &Tx, messages: &[&NewMessage]) -> Result<(), DbErr> {
         column(messages, |message| message.supersede.as_ref().map_or(0, |(_, rank)| rank.cast_signed())),
         column(messages, |message| message.content.clone()),
         column(messages, |message| message.created_at),
-        column(messages, |message| message.schedule.unwrap_or(message.created_at)),
+        column(messages, |message| message.asked),
         column(messages, |message| message.expires_at),
         column(messages, |message| first_state(message) as i16),
+        column(messages, |message| due(message).0),
+        column(messages, |message| due(message).1.to_owned()),
+        column(messages, |message| match message.plan {
+            Plan::Open { closes } => waiting::optional(closes),
+            Plan::Wait { .. } => String::new(),
+        }),
+        column(messages, |message| message.day),
+        column(messages, |message| message.window.map_or(-1, |window| window.minutes().0.cast_signed())),
+        column(messages, |message| message.window.map_or(-1, |window| window.minutes().1.cast_signed())),
+        column(messages, |message| message.job.map_or(Uuid::nil(), JobId::uuid)),
+        column(messages, |message| message.held),
     ];
     // One statement: the rows of a message appear in every table or in none, and the values travel once. Contacts are held, so that none
     // ends before its messages can be seen.
@@ -247,26 +324,32 @@ async fn insert(tx: &Tx, messages: &[&NewMessage]) -> Result<(), DbErr> {
                 SELECT id, merged_into FROM queue.contacts WHERE id = ANY($4::uuid[]) ORDER BY id FOR KEY SHARE
              ), new AS (
                 SELECT * FROM UNNEST($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[], $5::smallint[], $6::text[], $7::int[], $8::text[],
-                    $9::text[], $10::text[], $11::int[], $12::bytea[], $13::timestamptz[], $14::timestamptz[], $15::timestamptz[], $16::smallint[])
+                    $9::text[], $10::text[], $11::int[], $12::bytea[], $13::timestamptz[], $14::timestamptz[], $15::timestamptz[], $16::smallint[],
+                    $17::timestamptz[], $18::text[], $19::text[], $20::date[], $21::smallint[], $22::smallint[],
+                    $23::uuid[], $24::bool[])
                 AS n(id, tenant_id, session_id, contact_id, lane, template, template_version, locale, client_reference, supersede_key,
-                    supersede_rank, content, created_at, due_at, expires_at, state)
+                    supersede_rank, content, created_at, asked_at, expires_at, state, due_at, reason, closes_at, day, window_start, window_end,
+                    job_id, held)
              ), message AS (
                 INSERT INTO queue.messages (id, tenant_id, session_id, contact_id, lane, template, template_version, locale, client_reference,
-                    supersede_key, supersede_rank, content, created_at, due_at, expires_at)
+                    supersede_key, supersede_rank, content, created_at, due_at, expires_at, window_start, window_end, job_id)
                 SELECT id, tenant_id, session_id, contact_id, lane, template, template_version, locale, client_reference,
-                    nullif(supersede_key, ''), supersede_rank, content, created_at, due_at, expires_at FROM new
+                    nullif(supersede_key, ''), supersede_rank, content, created_at, asked_at, expires_at,
+                    nullif(window_start, -1), nullif(window_end, -1), nullif(job_id, '{nil}') FROM new
              ), state AS (
                 INSERT INTO queue.message_state (message_id, tenant_id, state, attempt, failures, dead_letter, reason)
-                SELECT id, tenant_id, state, 0, 0, false, '' FROM new
+                SELECT id, tenant_id, state, 0, 0, false, reason FROM new
              ), ready AS (
-                INSERT INTO queue.ready (message_id, tenant_id, session_id, contact_id, lane, due_at, expires_at)
-                SELECT id, tenant_id, session_id, contact_id, lane, due_at, expires_at FROM new WHERE state = {queued}
+                INSERT INTO queue.ready (message_id, tenant_id, session_id, contact_id, lane, due_at, expires_at, closes_at, charged_on)
+                SELECT id, tenant_id, session_id, contact_id, lane, due_at, expires_at, nullif(closes_at, '')::timestamptz, day FROM new WHERE state = {queued}
              ), scheduled AS (
-                INSERT INTO queue.scheduled (message_id, tenant_id, due_at) SELECT id, tenant_id, due_at FROM new WHERE state = {scheduled}
+                INSERT INTO queue.scheduled (message_id, tenant_id, due_at, expires_at, held)
+                SELECT id, tenant_id, due_at, expires_at, held FROM new WHERE state = {scheduled}
              )
              SELECT id FROM person WHERE merged_into IS NOT NULL",
             queued = State::Queued as i16,
             scheduled = State::Scheduled as i16,
+            nil = Uuid::nil(),
         ),
         values,
     )
@@ -304,9 +387,10 @@ fn accepted_event(message: &NewMessage, persons: &HashMap<ContactId, ContactId>)
             template: message.template.clone(),
             lane: message.lane.name().to_owned(),
             attempt: 0,
-            reason: String::new(),
+            reason: due(message).1.to_owned(),
             client_reference: message.client_reference.clone(),
             accept_time: Some(timestamp(message.created_at)),
+            due_time: Some(timestamp(due(message).0)),
         }),
     }
 }

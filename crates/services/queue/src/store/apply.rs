@@ -1,6 +1,6 @@
 //! The one way in which messages change: facts go in, the state machine says where they lead, and every step becomes an event.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use barid_db::{NewEvent, Tx};
 use barid_domain::{ContactId, MessageId, SessionId, TenantId};
@@ -8,13 +8,14 @@ use barid_proto::{
     events::v1::{MessagePayload, event::Payload},
     timestamp,
 };
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use sea_orm::{DbErr, QueryResult};
 use uuid::Uuid;
 
-use super::{EVENTS, Store, waiting};
+use super::{EVENTS, Store, quota, waiting};
 use crate::{
     lanes::Lane,
+    reason,
     state::{self, Fact, Standing, State},
 };
 
@@ -26,13 +27,36 @@ pub(crate) struct Change {
     pub at: DateTime<Utc>,
     /// Why, as a code; empty when nothing went wrong.
     pub reason: String,
-    /// When it is tried again, at the earliest.
+    /// When it is tried again, at the earliest; of what is deferred, until when.
     pub not_before: Option<DateTime<Utc>>,
+    /// Of what is deferred: whether it waits for its job to go on, whatever its time.
+    pub held: bool,
+    /// Of what becomes due: what goes with it into its session's queue.
+    pub ticket: Option<Ticket>,
+    /// Whether it ends without ever having reached the wire.
+    pub unsent: bool,
+}
+
+/// What a message has with it while it waits for its session or is under way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Ticket {
+    pub closes: Closes,
+    /// The day it was charged to; none when it reached the wire and nothing is given back any more.
+    pub charged_on: Option<NaiveDate>,
+}
+
+/// Until when a message that waits for its session may be claimed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Closes {
+    Never,
+    At(DateTime<Utc>),
+    /// Its hours are looked at before anyone may claim it.
+    Unknown,
 }
 
 impl Change {
     pub(crate) fn new(message: MessageId, fact: Fact, at: DateTime<Utc>) -> Self {
-        Self { message, fact, at, reason: String::new(), not_before: None }
+        Self { message, fact, at, reason: String::new(), not_before: None, held: false, ticket: None, unsent: false }
     }
 }
 
@@ -41,10 +65,12 @@ impl Change {
 pub(crate) struct Standings {
     pub before: Standing,
     pub after: Standing,
+    /// What it had with it when it left its session's queue.
+    pub ticket: Option<Ticket>,
 }
 
 pub(super) struct Row {
-    tenant: TenantId,
+    pub tenant: TenantId,
     session: SessionId,
     contact: ContactId,
     lane: Lane,
@@ -53,12 +79,23 @@ pub(super) struct Row {
     pub created_at: DateTime<Utc>,
     pub before: Standing,
     pub after: Standing,
+    /// Whether anything happened to it.
+    touched: bool,
+    pub held: bool,
+    pub ticket: Option<Ticket>,
+    /// Whether its last change kept it off the wire.
+    pub unsent: bool,
     reason: String,
     sent: Option<DateTime<Utc>>,
     delivered: Option<DateTime<Utc>>,
     read: Option<DateTime<Utc>>,
     played: Option<DateTime<Utc>>,
     pub due: Option<DateTime<Utc>>,
+    pub expires: DateTime<Utc>,
+    /// How long after it was due it was worth sending when it was handed over.
+    life: TimeDelta,
+    /// Whether it lives anew.
+    renewed: bool,
 }
 
 /// Applies changes in their order; gives back the messages that were found. Locks their states in the order of their ids.
@@ -79,18 +116,21 @@ pub(super) async fn apply(store: &Store, tx: &Tx, changes: Vec<Change>) -> Resul
             events.push(event(store, change.message, row, step, kind, &change));
         }
     }
-    let changed: BTreeMap<&MessageId, &Row> = rows.iter().filter(|(_, row)| row.before != row.after).collect();
+    let changed: BTreeMap<&MessageId, &Row> = rows.iter().filter(|(_, row)| row.touched).collect();
+    let mut tickets = HashMap::new();
     if !changed.is_empty() {
         write_states(tx, &changed).await?;
-        waiting::write(tx, &changed).await?;
+        write_new_lives(tx, &changed).await?;
+        tickets = waiting::write(tx, &changed).await?;
         write_dead_letters(tx, &changed, store.now()).await?;
         barid_db::append(tx, EVENTS, events).await?;
+        quota::give_back(tx, &changed, &tickets).await?;
     }
-    Ok(rows.into_iter().map(|(id, row)| (id, Standings { before: row.before, after: row.after })).collect())
+    Ok(rows.into_iter().map(|(id, row)| (id, Standings { before: row.before, after: row.after, ticket: tickets.remove(&id) })).collect())
 }
 
 fn take_step(row: &mut Row, step: Standing, change: &Change) {
-    row.after = step;
+    (row.after, row.touched, row.unsent) = (step, true, change.unsent || reason::before_the_wire(&change.reason));
     row.reason.clone_from(&change.reason);
     if step.played {
         row.played = row.played.or(Some(change.at));
@@ -99,23 +139,31 @@ fn take_step(row: &mut Row, step: Standing, change: &Change) {
         State::Sent => row.sent = row.sent.or(Some(change.at)),
         State::Delivered => row.delivered = row.delivered.or(Some(change.at)),
         State::Read => row.read = row.read.or(Some(change.at)),
+        State::Scheduled => {
+            (row.due, row.held) = (Some(change.not_before.unwrap_or(change.at)), change.held);
+            if change.fact == Fact::Redriven {
+                row.expires = change.at + row.life;
+                row.renewed = true;
+            }
+        }
         State::Queued => {
+            row.ticket = change.ticket;
             let backoff = if matches!(change.fact, Fact::AttemptFailed { .. } | Fact::Rejected { .. }) {
-                chrono::TimeDelta::from_std(state::backoff(step.failures)).unwrap_or_default()
+                TimeDelta::from_std(state::backoff(step.failures)).unwrap_or_default()
             } else {
-                chrono::TimeDelta::zero()
+                TimeDelta::zero()
             };
             row.due = Some(not_before(change, backoff));
         }
         // When it may go out again, if it went out under an id of ours.
         State::Uncertain => {
-            row.due = Some(not_before(change, chrono::TimeDelta::from_std(state::repeat_after(step.attempt)).unwrap_or_default()));
+            row.due = Some(not_before(change, TimeDelta::from_std(state::repeat_after(step.attempt)).unwrap_or_default()));
         }
         _ => {}
     }
 }
 
-fn not_before(change: &Change, wait: chrono::TimeDelta) -> DateTime<Utc> {
+fn not_before(change: &Change, wait: TimeDelta) -> DateTime<Utc> {
     change.not_before.map_or(change.at + wait, |earliest| earliest.max(change.at + wait))
 }
 
@@ -135,6 +183,7 @@ fn event(store: &Store, message: MessageId, row: &Row, step: Standing, kind: &'s
             reason: change.reason.clone(),
             client_reference: row.client_reference.clone(),
             accept_time: Some(timestamp(row.created_at)),
+            due_time: row.due.filter(|_| step.state.waits()).map(timestamp),
         }),
     }
 }
@@ -150,7 +199,8 @@ async fn lock(tx: &Tx, mut ids: Vec<Uuid>) -> Result<BTreeMap<MessageId, Row>, D
     let rows = tx
         .rows(
             "SELECT s.message_id, m.tenant_id, m.session_id, m.contact_id, m.lane, m.template, m.client_reference, m.created_at,
-                    s.state, s.attempt, s.failures, s.dead_letter, s.reason, s.sent_at, s.delivered_at, s.read_at, s.played_at
+                    s.state, s.attempt, s.failures, s.dead_letter, s.reason, s.sent_at, s.delivered_at, s.read_at, s.played_at,
+                    m.due_at, m.expires_at, s.expires_at
              FROM queue.message_state s JOIN queue.messages m ON m.id = s.message_id
              WHERE s.message_id = ANY($1) ORDER BY s.message_id FOR UPDATE OF s",
             [ids.into()],
@@ -161,6 +211,7 @@ async fn lock(tx: &Tx, mut ids: Vec<Uuid>) -> Result<BTreeMap<MessageId, Row>, D
 
 fn read(row: &QueryResult) -> Result<Row, DbErr> {
     let played: Option<DateTime<Utc>> = row.try_get_by_index(16)?;
+    let (due, expires): (DateTime<Utc>, DateTime<Utc>) = (row.try_get_by_index(17)?, row.try_get_by_index(18)?);
     let standing = Standing {
         state: State::from_number(row.try_get_by_index(8)?).ok_or_else(|| DbErr::Type("unknown state".to_owned()))?,
         attempt: row.try_get_by_index::<i32>(9)?.cast_unsigned(),
@@ -178,12 +229,19 @@ fn read(row: &QueryResult) -> Result<Row, DbErr> {
         created_at: row.try_get_by_index(7)?,
         before: standing,
         after: standing,
+        touched: false,
+        held: false,
+        ticket: None,
+        unsent: false,
         reason: row.try_get_by_index(12)?,
         sent: row.try_get_by_index(13)?,
         delivered: row.try_get_by_index(14)?,
         read: row.try_get_by_index(15)?,
         played,
         due: None,
+        expires: row.try_get_by_index::<Option<DateTime<Utc>>>(19)?.unwrap_or(expires),
+        life: expires - due,
+        renewed: false,
     })
 }
 
@@ -214,6 +272,18 @@ async fn write_states(tx: &Tx, changed: &BTreeMap<&MessageId, &Row>) -> Result<(
         values,
     )
     .await?;
+    Ok(())
+}
+
+/// What is sent again on request is worth sending as long as it was at first.
+async fn write_new_lives(tx: &Tx, changed: &BTreeMap<&MessageId, &Row>) -> Result<(), DbErr> {
+    let (ids, times): (Vec<Uuid>, Vec<DateTime<Utc>>) =
+        changed.iter().filter(|(_, row)| row.renewed).map(|(id, row)| (id.uuid(), row.expires)).unzip();
+    if !ids.is_empty() {
+        let update = "UPDATE queue.message_state s SET expires_at = n.expires_at
+                      FROM UNNEST($1::uuid[], $2::timestamptz[]) AS n(id, expires_at) WHERE s.message_id = n.id";
+        tx.run(update, [ids.into(), times.into()]).await?;
+    }
     Ok(())
 }
 

@@ -9,8 +9,9 @@ use sea_orm::DbErr;
 use uuid::Uuid;
 
 use super::{
-    Change, Quote, Store, apply, fence,
+    Change, Closes, Quote, Standings, Store, apply, fence,
     form::{self, Form, Sheet},
+    waiting,
 };
 use crate::{
     Error,
@@ -107,6 +108,7 @@ async fn candidates(tx: &Tx, wanted: &[SessionClaim], now: DateTime<Utc>) -> Res
              CROSS JOIN LATERAL (
                 SELECT r.message_id, r.session_id, r.contact_id, r.lane, r.repeat FROM queue.ready r
                 WHERE r.session_id = w.session_id AND r.lane = l.lane AND r.due_at <= $3 AND r.expires_at > $3
+                AND (r.closes_at IS NULL OR r.closes_at > $3)
                 AND (w.repeatable OR NOT r.repeat)
                 AND NOT EXISTS (SELECT FROM queue.in_flight f
                     WHERE f.session_id = r.session_id AND f.contact_id = r.contact_id AND f.claimed_at > $4)
@@ -173,7 +175,7 @@ async fn take(store: &Store, tx: &Tx, claim: Uuid, picked: Vec<Candidate>, wante
     let standings = apply::apply(store, tx, changes.collect()).await?;
     let won = |message: MessageId| standings.get(&message).is_some_and(|standing| standing.before != standing.after);
     let picked: Vec<Candidate> = picked.into_iter().filter(|candidate| won(candidate.message)).collect();
-    hold(tx, claim, &picked, &wishes, now).await?;
+    hold(tx, claim, &picked, &wishes, &standings, now).await?;
     let mut claimed = Vec::with_capacity(picked.len());
     let mut dead = Vec::new();
     let messages = picked.iter().map(|candidate| candidate.message.uuid()).collect();
@@ -182,7 +184,9 @@ async fn take(store: &Store, tx: &Tx, claim: Uuid, picked: Vec<Candidate>, wante
         let (message, attempt, wish) = (sheet.message, standing.after.attempt, &wishes[&sheet.session]);
         match to_claimed(sheet, wish.epoch, attempt, wish.repeatable) {
             Ok(ready) => claimed.push(ready),
-            Err(reason) => dead.push(Change { reason: reason.to_owned(), ..Change::new(message, Fact::Dead { attempt }, now) }),
+            Err(reason) => {
+                dead.push(Change { reason: reason.to_owned(), unsent: true, ..Change::new(message, Fact::Dead { attempt }, now) })
+            }
         }
     }
     let ended = !dead.is_empty();
@@ -197,16 +201,27 @@ async fn hold(
     claim: Uuid,
     picked: &[Candidate],
     wishes: &HashMap<SessionId, SessionClaim>,
+    standings: &BTreeMap<MessageId, Standings>,
     now: DateTime<Utc>,
 ) -> Result<(), DbErr> {
     let wish = |candidate: &Candidate| wishes[&candidate.session];
     let wire_id = |candidate: &Candidate| if wish(candidate).repeatable { wire_id::of(candidate.message) } else { String::new() };
+    // What it brought along from the queue. What is repeated brought nothing: it is never closed, and was written once.
+    let ticket = |candidate: &Candidate| standings[&candidate.message].ticket;
+    let closes = |candidate: &Candidate| match ticket(candidate).map(|ticket| ticket.closes) {
+        Some(Closes::At(time)) => waiting::optional(Some(time)),
+        _ => String::new(),
+    };
+    let charged_on = |candidate: &Candidate| waiting::optional_day(ticket(candidate).and_then(|ticket| ticket.charged_on));
     tx.run(
         // The contact is read now that the state is locked: it may have turned out to be another one.
         "WITH held AS (
-            INSERT INTO queue.in_flight (message_id, tenant_id, session_id, contact_id, claim_id, epoch, claimed_at, repeatable)
-            SELECT m.id, m.tenant_id, m.session_id, m.contact_id, $4, n.epoch, $5, n.wire_id <> ''
-            FROM UNNEST($1::uuid[], $2::bigint[], $3::text[]) AS n(id, epoch, wire_id) JOIN queue.messages m USING (id)
+            INSERT INTO queue.in_flight (message_id, tenant_id, session_id, contact_id, claim_id, epoch, claimed_at, repeatable, closes_at,
+                charged_on)
+            SELECT m.id, m.tenant_id, m.session_id, m.contact_id, $4, n.epoch, $5, n.wire_id <> '', nullif(n.closes_at, '')::timestamptz,
+                   nullif(n.charged_on, '')::date
+            FROM UNNEST($1::uuid[], $2::bigint[], $3::text[], $6::text[], $7::text[]) AS n(id, epoch, wire_id, closes_at, charged_on)
+            JOIN queue.messages m USING (id)
             RETURNING message_id, session_id, tenant_id
          )
          INSERT INTO queue.provider_ids (session_id, provider_id, message_id, tenant_id)
@@ -219,6 +234,8 @@ async fn hold(
             picked.iter().map(wire_id).collect::<Vec<_>>().into(),
             claim.into(),
             now.into(),
+            picked.iter().map(closes).collect::<Vec<_>>().into(),
+            picked.iter().map(charged_on).collect::<Vec<_>>().into(),
         ],
     )
     .await?;

@@ -14,6 +14,14 @@ impl Store {
         self.db.engine.transaction("checkpoint", move |tx| async move { Ok(barid_db::checkpoint(&tx, SCHEMA, consumer).await?) }).await
     }
 
+    /// Keeps the place of who has looked at tenants.
+    pub(crate) async fn tenants_changed(&self, consumer: &'static str, from: Checkpoint, to: Checkpoint) -> Result<Applied, Error> {
+        let keep = move |tx: barid_db::Tx| async move {
+            Ok::<_, DbErr>(if barid_db::advance(&tx, SCHEMA, consumer, from, to).await? { Applied::Done } else { Applied::Overtaken })
+        };
+        Ok(self.db.engine.transaction("tenants changed", keep).await?)
+    }
+
     /// Ends what waits for sessions that are gone.
     pub(crate) async fn sessions_gone(
         &self,

@@ -45,6 +45,7 @@ impl Store {
                             SELECT l.lane, count(*) AS waiting, min(c.due_at) AS oldest, (array_agg(c.tenant_id))[1] AS tenant_id FROM (
                                 SELECT r.due_at, r.tenant_id FROM queue.ready r
                                 WHERE r.session_id = s.session_id AND r.lane = l.lane AND r.due_at <= $1 AND r.expires_at > $1
+                                AND (r.closes_at IS NULL OR r.closes_at > $1)
                                 ORDER BY r.due_at LIMIT {COUNTED}
                             ) c
                          ) w

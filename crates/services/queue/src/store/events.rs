@@ -28,6 +28,10 @@ impl barid_bus::Outbox for Told {
         Ok(self.0.read(after, limit).await?.into_iter().map(named).collect())
     }
 
+    async fn oldest(&self, after: Position) -> Result<Option<DateTime<Utc>>, BoxError> {
+        self.0.oldest(after).await
+    }
+
     async fn before(&self, since: DateTime<Utc>) -> Result<Position, BoxError> {
         self.0.before(since).await
     }

@@ -1,16 +1,17 @@
 //! Reads messages, and what their sender does with them.
 
 use barid_db::Tx;
-use barid_domain::{ContactId, MessageId, SessionId, TenantId};
+use barid_domain::{ContactId, JobId, MessageId, SessionId, TenantId};
 use barid_proto::{
     events::v1::{Event, event::Payload},
-    queue::v1::{HistoryEntry, Lane as ProtoLane, Message, MessageState},
+    queue::v1::{HistoryEntry, Lane as ProtoLane, Message, MessageState, SendWindow},
     timestamp,
 };
 use chrono::{DateTime, Utc};
 use sea_orm::{QueryResult, Value};
+use uuid::Uuid;
 
-use super::{Change, EVENTS, Store, apply};
+use super::{Change, EVENTS, Store, apply, planning};
 use crate::{
     Error,
     content::Content,
@@ -29,11 +30,16 @@ pub(crate) struct Filter {
     pub after: Option<DateTime<Utc>>,
     pub before: Option<DateTime<Utc>>,
     pub dead_letters: bool,
+    pub job: Option<JobId>,
 }
 
 const COLUMNS: &str = "m.id, m.session_id, m.contact_id, m.lane, m.template, m.template_version, m.locale, m.client_reference, m.content,
-    m.created_at, m.due_at, m.expires_at, s.state, s.attempt, s.failures, s.dead_letter, s.reason, s.sent_at, s.delivered_at, s.read_at, s.played_at,
-    (SELECT p.provider_id FROM queue.provider_ids p WHERE p.message_id = m.id ORDER BY p.recorded_at DESC, p.provider_id LIMIT 1)";
+    m.created_at,
+    coalesce((SELECT r.due_at FROM queue.ready r WHERE r.message_id = m.id), (SELECT c.due_at FROM queue.scheduled c WHERE c.message_id = m.id),
+        m.due_at),
+    coalesce(s.expires_at, m.expires_at), s.state, s.attempt, s.failures, s.dead_letter, s.reason, s.sent_at, s.delivered_at, s.read_at, s.played_at,
+    (SELECT p.provider_id FROM queue.provider_ids p WHERE p.message_id = m.id ORDER BY p.recorded_at DESC, p.provider_id LIMIT 1),
+    m.window_start, m.window_end, m.job_id";
 
 impl Store {
     /// A message with its history.
@@ -129,6 +135,11 @@ impl Store {
             history: Vec::new(),
             played_time: time(20)?,
             provider_id: row.try_get_by_index::<Option<String>>(21)?.unwrap_or_default(),
+            window: planning::window(row, 22)?.map(|window| {
+                let (start, end) = window.texts();
+                SendWindow { start, end }
+            }),
+            job_id: row.try_get_by_index::<Option<Uuid>>(24)?.map(|id| JobId::from_uuid(id).to_string()).unwrap_or_default(),
         })
     }
 }
@@ -162,6 +173,9 @@ fn conditions(tenant: TenantId, filter: Filter, limit: u64) -> (String, Vec<Valu
     if let Some(before) = filter.before {
         add("m.created_at < ?", before.into());
     }
+    if let Some(job) = filter.job {
+        add("m.job_id = ?", job.uuid().into());
+    }
     if filter.dead_letters {
         add("m.id IN (SELECT d.message_id FROM queue.dead_letters d WHERE d.tenant_id = ?)", tenant.uuid().into());
     }
@@ -171,10 +185,10 @@ fn conditions(tenant: TenantId, filter: Filter, limit: u64) -> (String, Vec<Valu
 /// A step of a message; `None` for what is no step, such as its being played.
 fn history_entry(event: Event) -> Option<HistoryEntry> {
     let state = State::ALL.into_iter().find(|state| state.name() == event.kind)?;
-    let (attempt, reason) = match event.payload {
-        Some(Payload::Message(payload)) => (payload.attempt, payload.reason),
-        _ => (0, String::new()),
+    let (attempt, reason, due_time) = match event.payload {
+        Some(Payload::Message(payload)) => (payload.attempt, payload.reason, payload.due_time),
+        _ => Default::default(),
     };
     let state = MessageState::try_from(state as i32).unwrap_or_default().into();
-    Some(HistoryEntry { event_id: event.id, state, attempt, reason, time: event.time })
+    Some(HistoryEntry { event_id: event.id, state, attempt, reason, time: event.time, due_time })
 }

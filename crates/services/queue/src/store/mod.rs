@@ -12,11 +12,14 @@ mod events;
 mod fence;
 mod form;
 mod inbound;
+mod jobs;
 mod messages;
 mod overview;
 mod people;
+mod planning;
 mod quota;
 mod receipts;
+mod redrive;
 mod sweep;
 mod targets;
 mod waiting;
@@ -32,7 +35,7 @@ use tokio::sync::Notify;
 pub use sea_orm::DbErr;
 
 pub(crate) use accept::{Accepted, NewMessage};
-pub(crate) use apply::Change;
+pub(crate) use apply::{Change, Closes, Standings, Ticket};
 pub(crate) use claim::{Claimed, SessionClaim};
 pub(crate) use committer::Committer;
 pub(crate) use contacts::{ContactRow, Recipient};
@@ -41,9 +44,12 @@ pub(crate) use demand::Demand;
 pub(crate) use events::Told;
 pub(crate) use form::Quote;
 pub(crate) use inbound::NewInbound;
+pub(crate) use jobs::{JobRow, JobState};
 pub(crate) use messages::Filter;
 pub(crate) use people::Names;
+pub(crate) use planning::Today;
 pub(crate) use receipts::{NewOutcome, NewReceipt, ReceiptKind};
+pub(crate) use redrive::DeadLetters;
 pub(crate) use targets::Found;
 
 /// The ledger's event table: of messages, and of what customers write, which [`events`] gives its own names.

@@ -32,7 +32,8 @@ impl Store {
                             (SELECT count(*) FROM queue.in_flight f JOIN queue.message_state s USING (message_id) WHERE f.tenant_id = $1 AND s.state = 4)
                                 + (SELECT count(*) FROM queue.ready WHERE tenant_id = $1 AND repeat),
                             (SELECT count(*) FROM queue.dead_letters WHERE tenant_id = $1),
-                            coalesce((SELECT used FROM queue.quota_usage WHERE tenant_id = $1 AND day = $2), 0)",
+                            coalesce((SELECT used FROM queue.quota_usage WHERE tenant_id = $1 AND day = $2), 0)
+                                - coalesce((SELECT returned FROM queue.quota_returned WHERE tenant_id = $1 AND day = $2), 0)",
                     [tenant.uuid().into(), day.into()],
                 )
                 .await?
@@ -45,7 +46,7 @@ impl Store {
                 sending: count(1)?,
                 uncertain: count(2)?,
                 dead_letters: count(3)?,
-                quota_used: row.try_get_by_index::<i32>(4)?.cast_unsigned(),
+                quota_used: u32::try_from(row.try_get_by_index::<i32>(4)?).unwrap_or(0),
                 quota,
             })
         };

@@ -1,4 +1,8 @@
-//! The messages that a tenant may send in a day.
+//! The messages that a tenant may send in a day. A message is charged to the day on which it is due, and given back to that day when it ends
+//! or is put off before it reached the wire.
+//!
+//! Charges are locked before any message, in the order of tenants and days; what is given back is locked after them, in rows of its own. So
+//! no two commits wait for each other.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -7,37 +11,85 @@ use barid_domain::{MessageId, TenantId};
 use chrono::NaiveDate;
 use sea_orm::DbErr;
 
-/// Charges up to `wanted` messages to a day and says how many the quota let through.
-pub(super) async fn charge(tx: &Tx, tenant: TenantId, day: NaiveDate, wanted: u32, quota: u32) -> Result<u32, DbErr> {
-    let count = |messages: u32| i32::try_from(messages).unwrap_or(i32::MAX);
+use super::apply::{Row, Ticket};
+use crate::state::State;
+
+/// Holds a day of a tenant until the transaction ends, and says how many more messages its quota lets through.
+pub(super) async fn hold(tx: &Tx, tenant: TenantId, day: NaiveDate, quota: u32) -> Result<u32, DbErr> {
     let row = tx
         .row(
-            "INSERT INTO queue.quota_usage AS q (tenant_id, day, used) VALUES ($1, $2, $3)
-             ON CONFLICT (tenant_id, day) DO UPDATE SET used = q.used + $3 RETURNING used",
-            [tenant.uuid().into(), day.into(), count(wanted).into()],
+            "INSERT INTO queue.quota_usage AS q (tenant_id, day, used) VALUES ($1, $2, 0)
+             ON CONFLICT (tenant_id, day) DO UPDATE SET used = q.used
+             RETURNING used - coalesce((SELECT r.returned FROM queue.quota_returned r WHERE r.tenant_id = $1 AND r.day = $2), 0)",
+            [tenant.uuid().into(), day.into()],
         )
         .await?;
     let used: i32 = row.ok_or_else(|| DbErr::RecordNotFound("quota".to_owned()))?.try_get_by_index(0)?;
-    let over = used.cast_unsigned().saturating_sub(quota).min(wanted);
-    if over > 0 {
-        let back = "UPDATE queue.quota_usage SET used = used - $3 WHERE tenant_id = $1 AND day = $2";
-        tx.run(back, [tenant.uuid().into(), day.into(), count(over).into()]).await?;
-    }
-    Ok(wanted - over)
+    Ok(quota.saturating_sub(u32::try_from(used).unwrap_or(0)))
 }
 
-/// Charges messages that became due to their tenants' days; gives back those that the quota refuses.
-pub(super) async fn charge_due(
-    tx: &Tx,
-    due: &BTreeMap<TenantId, Vec<MessageId>>,
-    days: &HashMap<TenantId, (NaiveDate, u32)>,
-) -> Result<Vec<MessageId>, DbErr> {
-    let mut refused = Vec::new();
-    for (tenant, messages) in due {
-        let Some((day, quota)) = days.get(tenant) else { continue };
-        let wanted = u32::try_from(messages.len()).unwrap_or(u32::MAX);
-        let granted = charge(tx, *tenant, *day, wanted, *quota).await?;
-        refused.extend(messages.iter().skip(granted as usize).copied());
+/// Charges messages to a day that is held.
+pub(super) async fn charge(tx: &Tx, tenant: TenantId, day: NaiveDate, messages: u32) -> Result<(), DbErr> {
+    if messages > 0 {
+        let sql = "UPDATE queue.quota_usage SET used = used + $3 WHERE tenant_id = $1 AND day = $2";
+        tx.run(sql, [tenant.uuid().into(), day.into(), messages.cast_signed().into()]).await?;
     }
-    Ok(refused)
+    Ok(())
+}
+
+/// Gives back what was charged for messages that have not reached the wire and wait for their session no more. The last that a commit locks.
+pub(super) async fn give_back(tx: &Tx, changed: &BTreeMap<&MessageId, &Row>, tickets: &HashMap<MessageId, Ticket>) -> Result<(), DbErr> {
+    let mut returned: BTreeMap<(TenantId, NaiveDate), i32> = BTreeMap::new();
+    for (id, row) in changed {
+        if let Some(day) = tickets.get(id).and_then(|ticket| ticket.charged_on)
+            && is_given_back(row.before.state, row.after.state, row.unsent)
+        {
+            *returned.entry((row.tenant, day)).or_default() += 1;
+        }
+    }
+    if returned.is_empty() {
+        return Ok(());
+    }
+    let values = [
+        returned.keys().map(|(tenant, _)| tenant.uuid()).collect::<Vec<_>>().into(),
+        returned.keys().map(|(_, day)| *day).collect::<Vec<_>>().into(),
+        returned.into_values().collect::<Vec<_>>().into(),
+    ];
+    tx.run(
+        "INSERT INTO queue.quota_returned AS r (tenant_id, day, returned)
+         SELECT * FROM UNNEST($1::uuid[], $2::date[], $3::int[]) AS n(tenant_id, day, returned) ORDER BY 1, 2
+         ON CONFLICT (tenant_id, day) DO UPDATE SET returned = r.returned + excluded.returned",
+        values,
+    )
+    .await?;
+    Ok(())
+}
+
+/// Whether the charge of a message that went from one state to another is given back. `unsent`: it ended before the wire, although it was
+/// claimed.
+fn is_given_back(before: State, after: State, unsent: bool) -> bool {
+    let over = matches!(after, State::Scheduled | State::Failed | State::Cancelled | State::Expired);
+    over && (before == State::Queued || (before == State::Sending && unsent))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_given_back_for_what_was_or_may_have_been_written() {
+        for before in State::ALL {
+            for after in State::ALL {
+                for unsent in [false, true] {
+                    let given_back = is_given_back(before, after, unsent);
+                    let never_written = before == State::Queued || (before == State::Sending && unsent);
+                    assert!(!given_back || never_written, "{before:?} {after:?} {unsent}");
+                    assert!(!given_back || !after.is_taken(), "{before:?} {after:?} {unsent}");
+                }
+            }
+        }
+        for ended in [State::Cancelled, State::Expired, State::Failed, State::Scheduled] {
+            assert!(is_given_back(State::Queued, ended, false));
+        }
+    }
 }

@@ -1,14 +1,12 @@
-//! What time does to messages: they become due, expire, are given up; keys and parked receipts are forgotten.
-
-use std::collections::{BTreeMap, HashMap};
+//! What time does to messages: they expire, are doubted, are given up; keys and parked receipts are forgotten.
 
 use barid_db::Tx;
-use barid_domain::{MessageId, SessionId, TenantId};
-use chrono::{NaiveDate, TimeDelta};
+use barid_domain::{MessageId, SessionId};
+use chrono::TimeDelta;
 use sea_orm::{DbErr, QueryResult};
 use uuid::Uuid;
 
-use super::{Change, Store, apply, quota};
+use super::{Change, Store, apply};
 use crate::{Error, state::Fact};
 
 /// Messages in one turn.
@@ -19,51 +17,12 @@ const KEYS_KEPT: TimeDelta = TimeDelta::days(7);
 const PARKED_KEPT: TimeDelta = TimeDelta::days(7);
 
 impl Store {
-    /// Tenants with scheduled messages whose time has come.
-    pub(crate) async fn due_tenants(&self) -> Result<Vec<TenantId>, Error> {
-        let now = self.now();
-        let read = move |tx: Tx| async move {
-            let rows =
-                tx.rows("SELECT DISTINCT tenant_id FROM queue.scheduled WHERE due_at <= $1 LIMIT $2", [now.into(), TURN.into()]).await?;
-            rows.iter().map(|row| Ok(TenantId::from_uuid(row.try_get_by_index(0)?))).collect()
-        };
-        self.db.engine.transaction("due tenants", read).await
-    }
-
-    /// Queues scheduled messages that are due, as far as their tenants' quotas go; says how many there were.
-    pub(crate) async fn queue_due(&self, days: HashMap<TenantId, (NaiveDate, u32)>) -> Result<usize, Error> {
-        let (store, now) = (self.clone(), self.now());
-        let work = move |tx: Tx| async move {
-            let tenants: Vec<Uuid> = days.keys().map(|tenant| tenant.uuid()).collect();
-            let sql = "SELECT message_id, tenant_id FROM queue.scheduled WHERE due_at <= $1 AND tenant_id = ANY($2)
-                       ORDER BY due_at LIMIT $3 FOR UPDATE SKIP LOCKED";
-            let mut due: BTreeMap<TenantId, Vec<MessageId>> = BTreeMap::new();
-            let rows = tx.rows(sql, [now.into(), tenants.into(), TURN.into()]).await?;
-            for row in &rows {
-                due.entry(TenantId::from_uuid(row.try_get_by_index(1)?)).or_default().push(MessageId::from_uuid(row.try_get_by_index(0)?));
-            }
-            let refused = quota::charge_due(&tx, &due, &days).await?;
-            let changes = due.values().flatten().map(|message| {
-                if refused.contains(message) {
-                    Change { reason: "quota_exceeded".to_owned(), ..Change::new(*message, Fact::GivenUp, now) }
-                } else {
-                    Change::new(*message, Fact::Due, now)
-                }
-            });
-            apply::apply(&store, &tx, changes.collect()).await?;
-            Ok::<_, Error>(rows.len())
-        };
-        let queued = self.db.engine.transaction("due", work).await?;
-        if queued > 0 {
-            self.committed(true).await;
-        }
-        Ok(queued)
-    }
-
     /// Ends what was not sent in time. What went out once, and could not go out again to make sure, may have arrived.
     pub(crate) async fn expire(&self) -> Result<usize, Error> {
         let now = self.now();
-        let late = "SELECT message_id, repeat FROM queue.ready WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2 FOR UPDATE SKIP LOCKED";
+        // Whatever it waits for: its session, its next attempt, or its time.
+        let late = "(SELECT message_id, repeat FROM queue.ready WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2)
+                    UNION ALL (SELECT message_id, false FROM queue.scheduled WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2)";
         let end = move |row: &QueryResult| {
             let (fact, reason) = if row.try_get_by_index(1)? { (Fact::GivenUp, "outcome_unknown") } else { (Fact::Expired, "expired") };
             ended(row, fact, reason, now)

@@ -94,3 +94,39 @@ async fn each_consumer_hears_its_entity_alone() -> Result<()> {
     stop.cancel();
     Ok(())
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn how_long_events_wait_to_be_told_is_a_figure() -> Result<()> {
+    let house = House::start().await?;
+    let (tenant, session): (TenantId, SessionId) = (house.ids.mint(), house.ids.mint());
+    let lag = || house.figure("barid_relay_lag_seconds{entity=\"message\"}");
+    house.send(tenant, session, "201234567890", "told at once").await?;
+    house.database.settle().await?;
+    eventually(Duration::from_secs(10), || async {
+        ensure!(lag()? == 0.0, "{}", lag()?);
+        Ok(())
+    })
+    .await?;
+    // An older transaction that stays open holds back what is told.
+    let held = house.database.execute(&["SELECT pg_current_xact_id(), pg_sleep(5)"]);
+    let behind = async {
+        eventually(Duration::from_secs(5), || async {
+            let open = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND query LIKE '%pg_sleep(5)%' AND pid <> pg_backend_pid() AND backend_xid IS NOT NULL";
+            ensure!(house.database.execute(&[open]).await? == "1", "not open yet");
+            Ok(())
+        })
+        .await?;
+        house.send(tenant, session, "201234567891", "told late").await?;
+        eventually(Duration::from_secs(8), || async {
+            ensure!(lag()? > 1.0, "{}", lag()?);
+            Ok(())
+        })
+        .await
+    };
+    tokio::try_join!(held, behind)?;
+    eventually(Duration::from_secs(10), || async {
+        ensure!(lag()? == 0.0, "{}", lag()?);
+        Ok(())
+    })
+    .await
+}

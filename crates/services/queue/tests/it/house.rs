@@ -1,14 +1,18 @@
 //! The queue on real servers, with the few answers it asks of its neighbours.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use anyhow::{Context, Result, ensure};
-use barid_bus::{Bus, Channel, Server, Service, acl};
+use barid_bus::{BoxError, Bus, Channel, Outbox, Relay, RelayConfig, Server, Service, acl};
 use barid_domain::{Clock, Minter, Secret, SessionId, SystemClock, TenantId};
 use barid_proto::{
     Guard,
     access::{PRINCIPAL_KEY, Principal, Scope},
-    events::v1::Event,
+    events::v1::{Event, Position},
     queue::v1::{
         ClaimRequest, ClaimResponse, ClaimedMessage, FenceRequest, GetMessageRequest, Inbound, ListEventsRequest, Message, Outcome,
         Receipt, ReceiptKind, ReportInboundRequest, ReportOutcomesRequest, ReportReceiptsRequest, ReportReceiptsResponse,
@@ -28,14 +32,31 @@ use barid_proto::{
 use barid_queue::{App, Config, DEFAULTS};
 use barid_runtime::{Health, config};
 use barid_testkit::{Database, Nats, database_with, eventually};
+use chrono::{DateTime, Utc};
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, metadata::MetadataValue};
 
 const PASSWORD: &str = "barid-test";
 
-/// Every tenant is a laundry in Cairo; every tenant has the session it asks for.
-#[derive(Clone)]
-struct Neighbours;
+/// Every tenant is a laundry in Cairo, unless it was told to be another; every tenant has the session it asks for.
+#[derive(Clone, Default)]
+struct Neighbours {
+    tenants: Arc<Mutex<HashMap<String, Tenant>>>,
+}
+
+impl Neighbours {
+    fn tenant(&self, id: &str) -> Tenant {
+        let laundry = Tenant {
+            id: id.to_owned(),
+            country: "EG".into(),
+            time_zone: "Africa/Cairo".into(),
+            daily_quota: 1_000_000,
+            state: TenantState::Active.into(),
+            ..Tenant::default()
+        };
+        self.tenants.lock().unwrap_or_else(PoisonError::into_inner).get(id).cloned().unwrap_or(laundry)
+    }
+}
 
 #[tonic::async_trait]
 impl DirectoryService for Neighbours {
@@ -44,14 +65,7 @@ impl DirectoryService for Neighbours {
     }
 
     async fn resolve_tenant(&self, request: Request<ResolveTenantRequest>) -> Result<Response<Tenant>, Status> {
-        Ok(Response::new(Tenant {
-            id: request.into_inner().tenant_id,
-            country: "EG".into(),
-            time_zone: "Africa/Cairo".into(),
-            daily_quota: 1_000_000,
-            state: TenantState::Active.into(),
-            ..Tenant::default()
-        }))
+        Ok(Response::new(self.tenant(&request.into_inner().tenant_id)))
     }
 }
 
@@ -77,6 +91,29 @@ impl PoolService for Neighbours {
     }
 }
 
+/// What the tenant service tells.
+#[derive(Clone, Default)]
+struct Changes(Arc<Mutex<Vec<Event>>>);
+
+impl Outbox for Changes {
+    fn entity(&self) -> &'static str {
+        "tenant"
+    }
+
+    async fn read(&self, after: Position, limit: u32) -> Result<Vec<Event>, BoxError> {
+        let told = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        Ok(told.into_iter().skip(usize::try_from(after.sequence)?).take(limit as usize).collect())
+    }
+
+    async fn before(&self, _: DateTime<Utc>) -> Result<Position, BoxError> {
+        Ok(Position::default())
+    }
+
+    async fn oldest(&self, _: Position) -> Result<Option<DateTime<Utc>>, BoxError> {
+        Ok(None)
+    }
+}
+
 /// Where the one file is that customers send.
 pub const POINTER: &[u8] = b"where the file is, and its key";
 
@@ -94,6 +131,10 @@ pub struct House {
     pub contacts: ContactServiceClient<Channel>,
     pub events: EventServiceClient<Channel>,
     pub bus: Bus,
+    neighbours: Neighbours,
+    tenants: Bus,
+    changes: Changes,
+    health: Health,
     shutdown: CancellationToken,
     _nats: Nats,
     _home: tempfile::TempDir,
@@ -106,9 +147,14 @@ impl House {
 
     /// With settings of its own.
     pub async fn start_with(settings: &str) -> Result<Self> {
+        Self::start_on(settings, Arc::new(SystemClock)).await
+    }
+
+    /// With a clock of its own.
+    pub async fn start_on(settings: &str, clock: Arc<dyn Clock>) -> Result<Self> {
         let users = [Service::Gateway, Service::Tenant, Service::Queue, Service::SessionPool];
         let nats = barid_testkit::nats(&acl::server_config(&users.map(|service| (service, Secret::new(PASSWORD))))).await?;
-        let database = database_with("queue m0008", |admin_url| async move {
+        let database = database_with("queue m0009", |admin_url| async move {
             let config = barid_migrations::Config { database_url: Secret::new(admin_url), role_password: Secret::new(PASSWORD) };
             barid_migrations::migrate(&config).await?;
             Ok(())
@@ -128,15 +174,19 @@ impl House {
         let bus = |service| Bus::connect(&config.nats, service);
         let shutdown = CancellationToken::new();
         let guard = Arc::new(Guard::new());
+        let (neighbours, tenants) = (Neighbours::default(), bus(Service::Tenant).await?);
         for server in [
-            Server::new(bus(Service::Tenant).await?, guard.clone()).add(DirectoryServiceServer::new(Neighbours)),
-            Server::new(bus(Service::SessionPool).await?, guard).add(PoolServiceServer::new(Neighbours)),
+            Server::new(tenants.clone(), guard.clone()).add(DirectoryServiceServer::new(neighbours.clone())),
+            Server::new(bus(Service::SessionPool).await?, guard).add(PoolServiceServer::new(neighbours.clone())),
         ] {
             let stop = shutdown.clone();
             tokio::spawn(async move { server.run(stop, || {}).await });
         }
+        let changes = Changes::default();
+        let relay = Relay::new(tenants.clone(), changes.clone(), Arc::default(), clock.clone(), RelayConfig::default());
+        tokio::spawn(relay.run(shutdown.clone()));
         let (health, stop) = (Health::default(), shutdown.clone());
-        let app = App::build(&config, Arc::new(SystemClock)).await?;
+        let app = App::build(&config, clock.clone()).await?;
         let ready = health.clone();
         tokio::spawn(async move { app.run(ready, stop).await });
         eventually(Duration::from_secs(10), || async {
@@ -152,13 +202,43 @@ impl House {
             contacts: ContactServiceClient::new(gateway.channel()),
             events: EventServiceClient::new(gateway.channel()),
             bus: gateway,
+            neighbours,
+            tenants,
+            changes,
+            health,
             ledger: LedgerServiceClient::new(bus(Service::SessionPool).await?.channel()),
-            ids: Minter::new(Arc::new(SystemClock) as Arc<dyn Clock>),
+            ids: Minter::new(clock),
             database,
             shutdown,
             _nats: nats,
             _home: home,
         })
+    }
+
+    /// Changes a tenant, as its own service would: tells it to those who remember, and for good.
+    pub async fn change(&self, tenant: TenantId, change: impl FnOnce(&mut Tenant)) {
+        let mut changed = self.neighbours.tenant(&tenant.to_string());
+        change(&mut changed);
+        self.neighbours.tenants.lock().unwrap_or_else(PoisonError::into_inner).insert(tenant.to_string(), changed);
+        self.tenants.notify("tenant-changed", tenant.to_string().into_bytes().into()).await;
+        let mut told = self.changes.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let sequence = told.len() as u64 + 1;
+        told.push(Event {
+            id: self.ids.mint::<barid_domain::id::Event>().to_string(),
+            tenant_id: tenant.to_string(),
+            entity: "tenant".into(),
+            entity_id: tenant.to_string(),
+            kind: "updated".into(),
+            position: Some(Position { generation: 1, transaction: 1, sequence }),
+            ..Event::default()
+        });
+    }
+
+    /// A figure of `/metrics`.
+    pub fn figure(&self, name: &str) -> Result<f64> {
+        let figures = self.health.figures();
+        let line = figures.lines().find_map(|line| line.strip_prefix(name)).with_context(|| format!("no {name} in {figures}"))?;
+        Ok(line.trim().parse()?)
     }
 
     pub fn on_behalf_of<T>(tenant: TenantId, message: T) -> Request<T> {

@@ -25,6 +25,7 @@ impl TenantService for State {
         if tenant.daily_quota == 0 {
             tenant.daily_quota = settings::DEFAULT_QUOTA;
         }
+        tenant.message_ttl.get_or_insert(settings::DEFAULT_TTL);
         Ok(Response::new(self.store.create_tenant(organisation, tenant).await?))
     }
 

@@ -37,6 +37,8 @@ pub(crate) mod tenant {
         pub peak_windows: Json,
         pub glossary: Json,
         pub branding: Json,
+        pub message_ttl_seconds: i32,
+        pub quiet_hours: Json,
         pub state: i16,
         pub created_at: ChronoDateTimeUtc,
         pub updated_at: ChronoDateTimeUtc,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use barid_domain::{OrganisationId, TenantId};
 use barid_proto::{
-    tenant::v1::{Branding, PeakWindow, Tenant, TenantState},
+    tenant::v1::{Branding, PeakWindow, QuietHours, Tenant, TenantState},
     timestamp,
 };
 use chrono::{DateTime, Utc};
@@ -12,7 +12,7 @@ use sea_orm::{ActiveModelTrait, ColumnTrait, EntityTrait, IntoActiveModel, Query
 use serde::{Deserialize, Serialize};
 
 use super::{Store, entity::tenant, page};
-use crate::Error;
+use crate::{Error, settings::DEFAULT_TTL};
 
 /// A peak window as JSON.
 #[derive(Deserialize, Serialize)]
@@ -27,6 +27,14 @@ struct Brand {
     business_name: String,
     phone: String,
     emoji: String,
+}
+
+/// Quiet hours as JSON.
+#[derive(Deserialize, Serialize)]
+struct Quiet {
+    start: String,
+    end: String,
+    scope: i32,
 }
 
 impl Store {
@@ -115,6 +123,7 @@ fn to_row(
         phone: branding.phone.clone(),
         emoji: branding.emoji.clone(),
     });
+    let quiet = tenant.quiet_hours.as_ref().map(|hours| Quiet { start: hours.start.clone(), end: hours.end.clone(), scope: hours.scope });
     tenant::Model {
         tenant_id: id.uuid(),
         organisation_id: organisation.uuid(),
@@ -123,6 +132,8 @@ fn to_row(
         peak_windows: serde_json::json!(windows),
         glossary: serde_json::json!(tenant.glossary),
         branding: serde_json::json!(brand),
+        quiet_hours: serde_json::json!(quiet),
+        message_ttl_seconds: i32::try_from(tenant.message_ttl.unwrap_or(DEFAULT_TTL).seconds).unwrap_or(i32::MAX),
         state: i16::try_from(tenant.state).unwrap_or_default(),
         name: tenant.name,
         locale: tenant.locale,
@@ -138,6 +149,7 @@ fn to_proto(row: tenant::Model) -> Tenant {
     let windows: Vec<Window> = serde_json::from_value(row.peak_windows).unwrap_or_default();
     let glossary: BTreeMap<String, String> = serde_json::from_value(row.glossary).unwrap_or_default();
     let brand: Brand = serde_json::from_value(row.branding).unwrap_or_default();
+    let quiet: Option<Quiet> = serde_json::from_value(row.quiet_hours).unwrap_or_default();
     Tenant {
         id: TenantId::from_uuid(row.tenant_id).to_string(),
         organisation_id: OrganisationId::from_uuid(row.organisation_id).to_string(),
@@ -154,5 +166,7 @@ fn to_proto(row: tenant::Model) -> Tenant {
         state: row.state.into(),
         create_time: Some(timestamp(row.created_at)),
         update_time: Some(timestamp(row.updated_at)),
+        quiet_hours: quiet.map(|hours| QuietHours { start: hours.start, end: hours.end, scope: hours.scope }),
+        message_ttl: Some(prost_types::Duration { seconds: row.message_ttl_seconds.into(), nanos: 0 }),
     }
 }

@@ -77,6 +77,11 @@ impl Outbox for Ledger {
         Ok(later.take(limit as usize).cloned().collect())
     }
 
+    async fn oldest(&self, after: Position) -> Result<Option<DateTime<Utc>>, BoxError> {
+        let next = self.read(after, 1).await?.pop();
+        Ok(next.and_then(|event| time(event.time.as_ref()?)))
+    }
+
     async fn before(&self, since: DateTime<Utc>) -> Result<Position, BoxError> {
         let events = self.events();
         let old = |event: &&Event| event.time.as_ref().and_then(time).is_some_and(|at| at < since);

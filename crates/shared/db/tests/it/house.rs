@@ -1,5 +1,7 @@
 //! A migrated database with the roles of production.
 
+use std::time::Duration;
+
 use anyhow::Result;
 use barid_db::{Config, Db, Tx};
 use barid_domain::{Id, Secret, TenantId};
@@ -11,7 +13,7 @@ use uuid::Uuid;
 const PASSWORD: &str = "barid-test";
 
 pub async fn database() -> Result<Database> {
-    database_with("db m0008", |admin_url| async move {
+    database_with("db m0009", |admin_url| async move {
         let config = barid_migrations::Config { database_url: Secret::new(admin_url), role_password: Secret::new(PASSWORD) };
         barid_migrations::migrate(&config).await?;
         Ok(())
@@ -21,8 +23,17 @@ pub async fn database() -> Result<Database> {
 
 /// The two ways into a database, as the service of a schema has them.
 pub async fn db(database: &Database, schema: &str, max_connections: u32) -> Result<Db> {
+    Ok(Db::connect(&config(database, schema, max_connections)).await?)
+}
+
+/// The same with another bound for how long a transaction may take.
+pub async fn db_for(database: &Database, schema: &str, longest: Duration) -> Result<Db> {
+    Ok(Db::connect_for(&config(database, schema, 1), longest).await?)
+}
+
+fn config(database: &Database, schema: &str, max_connections: u32) -> Config {
     let url = |kind: &str| Secret::new(database.url_for(&format!("barid_{schema}_{kind}"), PASSWORD));
-    Ok(Db::connect(&Config { tenant_url: url("tenant"), engine_url: url("engine"), max_connections }).await?)
+    Config { tenant_url: url("tenant"), engine_url: url("engine"), max_connections }
 }
 
 /// One bare connection of a role, past everything that `barid_db` does.

@@ -12,7 +12,7 @@ use barid_testkit::eventually;
 use futures::future::join_all;
 use sea_orm::DbErr;
 
-use crate::house::{Bare, database, db, seen, tenant, write};
+use crate::house::{Bare, database, db, db_for, seen, tenant, write};
 
 /// Counts connections of the services that are inside a transaction.
 const OPEN: &str = "SELECT count(*) FROM pg_stat_activity
@@ -115,5 +115,47 @@ async fn work_that_fails_changes_nothing() -> Result<()> {
 
     assert_eq!(db.engine.transaction("test", |tx| async move { seen(&tx).await }).await?, []);
     assert_eq!(Bare::superuser(&database).await?.count(OPEN).await?, 0);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn work_that_takes_too_long_is_rolled_back_and_its_connection_works_on() -> Result<()> {
+    let database = database().await?;
+    let db = db_for(&database, "analytics", Duration::from_secs(1)).await?;
+    for statement in ["SELECT 1", "SELECT pg_sleep(2)"] {
+        let begun = tokio::time::Instant::now();
+        let late = db
+            .engine
+            .transaction("test", move |tx| async move {
+                write(&tx, tenant(1)).await?;
+                loop {
+                    // Each statement for itself is well within its bounds.
+                    tx.rows(statement, []).await?;
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+                #[expect(unreachable_code, reason = "tells the type of the work")]
+                Ok::<(), DbErr>(())
+            })
+            .await
+            .expect_err("too long");
+        assert!(late.to_string().contains("took longer than 1s"), "{late}");
+        assert!(begun.elapsed() < Duration::from_secs(8), "after {:?}", begun.elapsed());
+        assert_eq!(db.engine.transaction("test", |tx| async move { seen(&tx).await }).await?, []);
+    }
+    assert_eq!(Bare::superuser(&database).await?.count(OPEN).await?, 0);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_server_bounds_statements_waits_and_silence() -> Result<()> {
+    let database = database().await?;
+    let db = db(&database, "queue", 1).await?;
+    let bounds = |tx: barid_db::Tx| async move {
+        let sql = "SELECT current_setting('statement_timeout'), current_setting('idle_in_transaction_session_timeout'), current_setting('lock_timeout')";
+        let row = tx.row(sql, []).await?.ok_or_else(|| DbErr::RecordNotFound("settings".to_owned()))?;
+        Ok::<[String; 3], DbErr>([row.try_get_by_index(0)?, row.try_get_by_index(1)?, row.try_get_by_index(2)?])
+    };
+    assert_eq!(db.engine.transaction("test", bounds).await?, ["15s", "15s", "10s"]);
+    assert_eq!(db.tenant.transaction(tenant(1), bounds).await?, ["15s", "15s", "10s"]);
     Ok(())
 }

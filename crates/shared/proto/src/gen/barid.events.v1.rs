@@ -82,6 +82,9 @@ pub struct MessagePayload {
     /// When the message was accepted.
     #[prost(message, optional, tag = "8")]
     pub accept_time: ::core::option::Option<::prost_types::Timestamp>,
+    /// When a message that waits is due.
+    #[prost(message, optional, tag = "9")]
+    pub due_time: ::core::option::Option<::prost_types::Timestamp>,
 }
 /// A session changed.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

@@ -63,6 +63,18 @@ pub struct PeakWindow {
     #[prost(string, tag = "2")]
     pub end: ::prost::alloc::string::String,
 }
+/// A daily stretch of time in which what can wait is not sent.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct QuietHours {
+    /// Start in the tenant's time zone, `HH:MM`.
+    #[prost(string, tag = "1")]
+    pub start: ::prost::alloc::string::String,
+    /// End in the tenant's time zone, `HH:MM`; before the start when they last over midnight.
+    #[prost(string, tag = "2")]
+    pub end: ::prost::alloc::string::String,
+    #[prost(enumeration = "QuietScope", tag = "3")]
+    pub scope: i32,
+}
 /// A business.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Tenant {
@@ -110,6 +122,13 @@ pub struct Tenant {
     pub create_time: ::core::option::Option<::prost_types::Timestamp>,
     #[prost(message, optional, tag = "15")]
     pub update_time: ::core::option::Option<::prost_types::Timestamp>,
+    /// How long after it is due a message is still sent, unless it says otherwise, such as `86400s`: 1 minute to 90 days in whole seconds, 48
+    /// hours when missing at creation.
+    #[prost(message, optional, tag = "16")]
+    pub message_ttl: ::core::option::Option<::prost_types::Duration>,
+    /// When what can wait is not sent; none when missing. A change counts for what waits already, too.
+    #[prost(message, optional, tag = "17")]
+    pub quiet_hours: ::core::option::Option<QuietHours>,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct CreateTenantRequest {
@@ -308,6 +327,39 @@ impl TenantState {
             "TENANT_STATE_UNSPECIFIED" => Some(Self::Unspecified),
             "TENANT_STATE_ACTIVE" => Some(Self::Active),
             "TENANT_STATE_SUSPENDED" => Some(Self::Suspended),
+            _ => None,
+        }
+    }
+}
+/// What waits for the end of quiet hours. What is under way when they begin is brought to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum QuietScope {
+    /// As BATCH.
+    Unspecified = 0,
+    /// Messages of LANE_BATCH.
+    Batch = 1,
+    /// Everything but LANE_IMMEDIATE: what failed and is tried again waits, too.
+    AllButImmediate = 2,
+}
+impl QuietScope {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "QUIET_SCOPE_UNSPECIFIED",
+            Self::Batch => "QUIET_SCOPE_BATCH",
+            Self::AllButImmediate => "QUIET_SCOPE_ALL_BUT_IMMEDIATE",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "QUIET_SCOPE_UNSPECIFIED" => Some(Self::Unspecified),
+            "QUIET_SCOPE_BATCH" => Some(Self::Batch),
+            "QUIET_SCOPE_ALL_BUT_IMMEDIATE" => Some(Self::AllButImmediate),
             _ => None,
         }
     }
