@@ -1,0 +1,98 @@
+//! Waits for the end, then reads what the ledger says over the public API and what the phones show over the simulator's.
+
+use super::cast::{Conversation, Via};
+use super::check::{Entry, Findings, Phone, Promise, Shown, compare};
+use super::house::House;
+use crate::demo::text;
+use anyhow::{Context, Result, ensure};
+use barid_testkit::eventually;
+use futures::{StreamExt, TryStreamExt, stream};
+use serde_json::Value;
+use std::collections::{BTreeSet, HashMap};
+use std::time::Duration;
+
+/// Phones looked at at once.
+const AT_ONCE: usize = 16;
+/// How long consumers of events may take after the last of them.
+const CATCH_UP: Duration = Duration::from_secs(60);
+
+impl House {
+    /// Waits until every message has come to its end, at most `patience`, and holds everything against everything.
+    pub async fn judge(&self, cast: &[Conversation], promises: &[Promise], patience: Duration) -> Result<Findings> {
+        // What is not settled by then is among the findings.
+        let _ = eventually(patience, || async { self.is_settled(cast).await }).await;
+        let ledger = self.ledger(cast).await?;
+        let phones = stream::iter(cast).map(|conversation| self.phone(conversation));
+        let phones: Vec<Phone> = phones.buffered(AT_ONCE).try_collect().await?;
+        Ok(compare(promises, &ledger, &phones))
+    }
+
+    async fn is_settled(&self, cast: &[Conversation]) -> Result<()> {
+        for tenant in tenants(cast) {
+            let queue = self.api.get("/v1/queue", &[("tenantId", tenant)]).await?;
+            let open: u64 =
+                ["scheduled", "queued", "sending", "uncertain"].iter().filter_map(|count| queue[*count].as_str()?.parse::<u64>().ok()).sum();
+            ensure!(open == 0, "{open} messages of {tenant} are under way");
+        }
+        let ledger = self.ledger(cast).await?;
+        let unread = ledger.values().filter(|entry| matches!(entry.state.as_str(), "SENT" | "DELIVERED")).count();
+        ensure!(unread == 0, "{unread} messages are not read");
+        Ok(())
+    }
+
+    /// Every message that the ledger has of these businesses.
+    pub async fn ledger(&self, cast: &[Conversation]) -> Result<HashMap<String, Entry>> {
+        let mut ledger = HashMap::new();
+        for tenant in tenants(cast) {
+            for message in self.api.list("/v1/messages", &[("tenantId", tenant), ("pageSize", "1000")], "messages").await? {
+                ledger.insert(text(&message, "id")?, entry(&message));
+            }
+        }
+        Ok(ledger)
+    }
+
+    async fn phone(&self, conversation: &Conversation) -> Result<Phone> {
+        let Conversation { business, customer } = conversation;
+        let phone = self.whatsapp.get(&format!("/sim/phones/{customer}"), &[("number", &business.number)]).await?;
+        let conversations = phone["conversations"].as_array().context("a phone has conversations")?;
+        let messages = conversations.iter().filter_map(|conversation| conversation["messages"].as_array()).flatten();
+        let shown = messages.filter(|message| message["from"] == "business").map(shown).collect::<Result<_>>()?;
+        Ok(Phone { repeats: business.via == Via::Web, shown })
+    }
+
+    /// Waits until the figures, which come from the events, are those of the ledger.
+    pub async fn until_counted(&self, cast: &[Conversation]) -> Result<()> {
+        eventually(CATCH_UP, || async {
+            for tenant in tenants(cast) {
+                let of_tenant: Vec<Conversation> =
+                    cast.iter().filter(|conversation| conversation.business.tenant == tenant).take(1).cloned().collect();
+                let ledger = self.ledger(&of_tenant).await?;
+                let read = ledger.values().filter(|entry| entry.state == "READ").count();
+                let totals = self.api.get("/v1/analytics/dashboard", &[("tenantId", tenant)]).await?["totals"].take();
+                let is = |field: &str, count: usize| totals[field].as_str().unwrap_or("0") == count.to_string();
+                ensure!(
+                    is("accepted", ledger.len()) && is("read", read),
+                    "of {tenant} {} messages are accepted and {read} are read, and the figures say {totals}",
+                    ledger.len()
+                );
+            }
+            Ok(())
+        })
+        .await
+    }
+}
+
+pub fn tenants(cast: &[Conversation]) -> BTreeSet<&str> {
+    cast.iter().map(|conversation| conversation.business.tenant.as_str()).collect()
+}
+
+fn entry(message: &Value) -> Entry {
+    let field = |name: &str| message[name].as_str().unwrap_or_default().to_owned();
+    let state = field("state").trim_start_matches("MESSAGE_STATE_").to_owned();
+    Entry { text: field("text"), state, reason: field("reason"), wire_id: field("providerId") }
+}
+
+fn shown(message: &Value) -> Result<Shown> {
+    let message_id = message["biz_opaque_callback_data"].as_str().map(str::to_owned);
+    Ok(Shown { text: text(message, "text")?, wire_id: text(message, "wamid")?, message_id })
+}
