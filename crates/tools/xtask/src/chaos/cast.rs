@@ -37,14 +37,19 @@ pub struct Conversation {
 impl House {
     /// Sets up businesses of each kind and so many conversations among them in turn.
     pub async fn cast(&self, businesses: &[Via], conversations: usize) -> Result<Vec<Conversation>> {
+        self.cast_from(businesses, conversations, 0).await
+    }
+
+    /// The same with numbers that are counted from `first` on.
+    pub async fn cast_from(&self, businesses: &[Via], conversations: usize, first: usize) -> Result<Vec<Conversation>> {
         let found = stream::iter(businesses.iter().enumerate()).map(async |(index, via)| match via {
-            Via::Cloud => self.business_on_cloud(index).await,
-            Via::Web => self.business_on_web(index).await,
+            Via::Cloud => self.business_on_cloud(first + index).await,
+            Via::Web => self.business_on_web(first + index).await,
         });
         let found: Vec<Business> = found.buffered(AT_ONCE).try_collect().await?;
         let conversation = |index: usize| Conversation {
             business: found[index % found.len()].clone(),
-            customer: format!("20150{index:07}"),
+            customer: format!("20150{:07}", first + index),
         };
         let conversations: Vec<Conversation> = (0..conversations).map(conversation).collect();
         let written = stream::iter(&conversations).map(|conversation| self.hear_from(conversation));

@@ -26,6 +26,8 @@ pub struct Entry {
     pub reason: String,
     /// WhatsApp's id of it; empty when the ledger knows none.
     pub wire_id: String,
+    /// Milliseconds from its acceptance until WhatsApp had it.
+    pub waited_ms: Option<f64>,
 }
 
 /// A message from the business on a phone.
@@ -45,7 +47,7 @@ pub struct Phone {
     pub shown: Vec<Shown>,
 }
 
-/// How it ended. Only `accepted`, `delivered` and `given_up` may be other than 0.
+/// How it ended. Only `accepted`, `delivered`, `given_up` and `unconfirmed` may be other than 0.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Findings {
     /// Messages that a client was told an id of.
@@ -64,6 +66,9 @@ pub struct Findings {
     pub unsettled: usize,
     /// Messages on a phone of which the ledger says that they failed, or knows under another id.
     pub mismatched: usize,
+    /// Messages on a phone that the ledger takes for sent only: the word that they were delivered and read was lost. Not part of the verdict,
+    /// as a linked device confirms such words to WhatsApp when they come in, and a replica may die before the ledger has them.
+    pub unconfirmed: usize,
     /// Messages in the ledger or on a phone that no client was told of.
     pub unpromised: usize,
     /// The first of each kind of trouble.
@@ -124,6 +129,7 @@ fn judge(findings: &mut Findings, promise: &Promise, entry: Option<&Entry>, phon
             findings.note(|findings| &mut findings.lost, || format!("{}, {text:?}, is {told} and not on the phone", promise.id));
         }
     } else {
+        findings.unconfirmed += usize::from(matches!(entry.state.as_str(), "SENT" | "DELIVERED"));
         let known = shown.iter().any(|shown| shown.wire_id == entry.wire_id);
         let named = shown.iter().all(|shown| shown.message_id.as_ref().is_none_or(|id| *id == promise.id));
         if ended || !known || !named || entry.text != text {
@@ -166,7 +172,7 @@ mod tests {
         let promises = all().map(|(conversation, place)| Promise { id: id(conversation, place), conversation, place }).collect();
         let entry = |(conversation, place): (usize, usize)| {
             let text = words(conversation, place);
-            (id(conversation, place), Entry { text, state: "READ".into(), reason: String::new(), wire_id: wire(conversation, place) })
+            (id(conversation, place), Entry { text, state: "READ".into(), reason: String::new(), wire_id: wire(conversation, place), waited_ms: None })
         };
         let shown = |conversation: usize, place: usize| Shown {
             text: words(conversation, place),
@@ -261,6 +267,14 @@ mod tests {
         set(&mut ledger, "msg_00", "FAILED", "outcome_unknown");
         let findings = compare(&promises, &ledger, &phones);
         assert_eq!((findings.mismatched, findings.given_up, findings.are_good()), (1, 0, false));
+    }
+
+    #[test]
+    fn a_word_that_was_lost_is_told_and_no_breach() {
+        let (promises, mut ledger, phones) = good();
+        set(&mut ledger, "msg_10", "SENT", "");
+        let findings = compare(&promises, &ledger, &phones);
+        assert_eq!((findings.unconfirmed, findings.delivered, findings.are_good()), (1, 2 * PLACES, true));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use crate::demo::{Api, text};
 use crate::up::{DATABASE, Launch, Layout, Process, Stack, State};
 use anyhow::{Context, Result, ensure};
+use barid_domain::SessionId;
 use barid_testkit::{Nats, Postgres, Redis, eventually};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
@@ -19,7 +20,7 @@ pub const SERVICES: [&str; 6] = ["tenant", "template", "queue", "session-pool", 
 pub struct House {
     // Dropped in this order: the processes first, then their files.
     pub stack: Stack,
-    folder: tempfile::TempDir,
+    _folder: tempfile::TempDir,
     layout: Layout,
     pub state: State,
     binary: PathBuf,
@@ -29,9 +30,17 @@ pub struct House {
     pub platform: Api,
     /// The control API of the simulator.
     pub whatsapp: Api,
-    pub simulator_url: String,
-    /// The replicas of the session-pool, as processes are named.
-    pub pools: Vec<String>,
+    /// The replicas of the session-pool in the order of their starting.
+    pub pools: Vec<Pool>,
+}
+
+/// A replica of the session-pool.
+#[derive(Clone, Debug)]
+pub struct Pool {
+    /// Of its process.
+    pub name: String,
+    /// What it called itself when it was first started.
+    pub id: String,
 }
 
 /// What makes hours into seconds, and nothing else: the limits of real numbers are off already.
@@ -48,8 +57,8 @@ fn settings() -> Table {
 }
 
 impl House {
-    /// Starts a Barid with so many replicas of the session-pool.
-    pub async fn start(root: &Path, binary: &Path, pools: usize, say: &dyn Fn(String)) -> Result<Self> {
+    /// Starts a Barid with so many replicas of the session-pool, and special settings as lines of TOML.
+    pub async fn start(root: &Path, binary: &Path, pools: usize, special: &str, say: &dyn Fn(String)) -> Result<Self> {
         let folder = tempfile::Builder::new().prefix(&format!("barid-test-{}-chaos-", std::process::id())).tempdir()?;
         let layout = Layout { root: root.to_owned(), home: folder.path().to_owned() };
         std::fs::create_dir(layout.home.join("logs"))?;
@@ -61,17 +70,18 @@ impl House {
                 section.insert("telemetry".to_owned(), toml::toml! { log = "warn" }.into());
             }
         }
+        crate::up::overlay(&mut settings, &special.parse()?);
         Launch { layout: &layout, state: &state, binary, settings: &settings, keep: false, http: &http }.run(&mut stack, say).await?;
         let url = |name: &str| format!("http://127.0.0.1:{}", state.port(name));
-        let simulator_url = url("simulator");
         let platform = Api::new(http.clone(), &url("gateway"), &state.secrets.platform_key);
         let organisation = platform.post("/v1/organisations", &[], &json!({"name": "Chaos"})).await?;
         let key = json!({"organisationId": text(&organisation, "id")?, "displayName": "chaos"});
         let key = text(&platform.post("/v1/apiKeys", &[], &key).await?, "secret")?;
         let api = Api::new(http.clone(), &url("gateway"), &key);
-        let whatsapp = Api::new(http.clone(), &simulator_url, "");
-        let (binary, first) = (binary.to_owned(), vec!["session-pool".to_owned()]);
-        let mut house = Self { stack, folder, layout, state, binary, http, api, platform, whatsapp, simulator_url, pools: first };
+        let whatsapp = Api::new(http.clone(), &url("simulator"), "");
+        let (binary, first) = (binary.to_owned(), Vec::new());
+        let mut house = Self { stack, _folder: folder, layout, state, binary, http, api, platform, whatsapp, pools: first };
+        house.admit("session-pool").await?;
         for _ in 1..pools {
             house.one_more_pool(&[]).await?;
         }
@@ -88,8 +98,26 @@ impl House {
         let replica = Process::replica(&self.layout, &self.binary, &name, "session-pool", ready, &variables)?;
         replica.until_ready(&self.http).await?;
         self.stack.services.push(replica);
-        self.pools.push(name.clone());
+        self.admit(&name).await?;
         Ok(name)
+    }
+
+    /// Learns what a new replica calls itself.
+    async fn admit(&mut self, name: &str) -> Result<()> {
+        let alive = self.replicas(self.pools.len() + 1).await?;
+        // Nobody has left by now.
+        let id = alive.into_iter().find(|id| self.pools.iter().all(|pool| pool.id != *id)).context("a new replica has a new id")?;
+        self.pools.push(Pool { name: name.to_owned(), id });
+        Ok(())
+    }
+
+    /// The replica that owns a session, and under which epoch.
+    pub async fn owner(&self, session: &str) -> Result<(Pool, u64)> {
+        let session: SessionId = session.parse()?;
+        let row = self.ask(&format!("SELECT replica_id, epoch FROM session_pool.owners WHERE session_id = '{}'", session.uuid())).await?;
+        let (replica, epoch) = row.split_once('|').with_context(|| format!("{session} has no owner"))?;
+        let pool = self.pools.iter().find(|pool| pool.id == replica).with_context(|| format!("{replica} is none of ours"))?;
+        Ok((pool.clone(), epoch.parse()?))
     }
 
     pub fn postgres(&self) -> Result<&Postgres> {
@@ -135,9 +163,19 @@ impl House {
         Ok(faults.values().filter_map(Value::as_u64).sum::<u64>() as usize)
     }
 
+    pub async fn until_ready(&self, name: &str) -> Result<()> {
+        self.process(name)?.until_ready(&self.http).await
+    }
+
+    /// How many messages WhatsApp has taken.
+    pub async fn accepted(&self) -> Result<u64> {
+        self.whatsapp.get("/sim/stats", &[]).await?["accepted"].as_u64().context("the simulator counts what it accepts")
+    }
+
     /// Waits until the replicas of the session-pool that live are so many; their ids.
     pub async fn replicas(&self, count: usize) -> Result<Vec<String>> {
         eventually(PATIENCE, || async {
+            // One that ends counts as alive until its time to live is over.
             let status = self.platform.get("/v1/pool", &[]).await?;
             let ids: Vec<String> =
                 status["replicas"].as_array().into_iter().flatten().filter_map(|replica| replica["id"].as_str().map(str::to_owned)).collect();
@@ -145,6 +183,13 @@ impl House {
             Ok(ids)
         })
         .await
+    }
+
+    /// A stream of the events of a tenant that come after this one.
+    pub async fn subscribe(&self, tenant: &str, after: &str) -> Result<reqwest::Response> {
+        let url = format!("http://127.0.0.1:{}/v1/events:subscribe", self.state.port("gateway"));
+        let request = self.http.get(url).bearer_auth(self.api.key()).query(&[("tenantId", tenant), ("after", after)]);
+        Ok(request.send().await?.error_for_status()?)
     }
 
     /// Copies the logs to where they stay.
@@ -157,8 +202,4 @@ impl House {
         Ok(())
     }
 
-    /// Where its files are, but for those of PostgreSQL.
-    pub fn folder(&self) -> &Path {
-        self.folder.path()
-    }
 }

@@ -3,7 +3,9 @@
 mod cast;
 mod check;
 mod house;
+mod listener;
 mod load;
+mod proxy;
 mod scenarios;
 mod trial;
 mod witness;
@@ -73,7 +75,7 @@ async fn try_out(root: &Path, binary: &Path, scenario: &Scenario, messages: Opti
     say(format!("\nscenario  {}: {}", scenario.name, scenario.about));
     let start = Instant::now();
     let outcome = async {
-        let house = House::start(root, binary, scenario.pools, say).await.context("starting Barid")?;
+        let house = House::start(root, binary, scenario.pools, scenario.settings, say).await.context("starting Barid")?;
         let mut trial = Trial { house, messages: messages.unwrap_or(scenario.messages) as usize, say };
         let outcome = (scenario.play)(&mut trial).await;
         let passed = outcome.as_ref().is_ok_and(is_good);

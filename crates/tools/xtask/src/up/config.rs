@@ -70,7 +70,8 @@ pub fn render(layout: &Layout, state: &State, servers: &Servers, settings: &Tabl
     Ok(format!("# Written anew by every `cargo xtask up`. It holds the secrets of this checkout's private servers.\n\n{settings}"))
 }
 
-fn overlay(file: &mut Table, settings: &Table) {
+/// Lays settings over others, key by key.
+pub fn overlay(file: &mut Table, settings: &Table) {
     for (key, value) in settings {
         match (file.get_mut(key), value) {
             (Some(Value::Table(below)), Value::Table(above)) => overlay(below, above),

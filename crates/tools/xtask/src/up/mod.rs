@@ -11,7 +11,7 @@ mod state;
 use crate::demo::{self, Environment};
 use anyhow::{Context, Result, bail};
 use clap::Args;
-pub use config::APP;
+pub use config::{APP, overlay};
 pub use launch::{DATABASE, Launch, build, find};
 pub use layout::Layout;
 pub use stack::{Running as Process, Stack};
