@@ -47,9 +47,10 @@ impl House {
 }
 
 impl House {
-    /// Hands over many messages of one business in few calls, in turn to each conversation.
-    pub async fn hand_over_many(&self, cast: &[Conversation], messages: usize) -> Result<Vec<Promise>> {
-        let places: Vec<(usize, usize)> = (0..messages).map(|index| (index % cast.len(), index / cast.len())).collect();
+    /// Hands over many messages of one business in few calls, in turn to each conversation from `first` on.
+    pub async fn hand_over_many(&self, cast: &[Conversation], first: usize, messages: usize) -> Result<Vec<Promise>> {
+        let (count, tenant) = (cast.len() - first, &cast[first].business.tenant);
+        let places: Vec<(usize, usize)> = (0..messages).map(|index| (first + index % count, index / count)).collect();
         let mut promises = Vec::with_capacity(messages);
         for (batch, places) in places.chunks(BATCH).enumerate() {
             let message = |(conversation, place): &(usize, usize)| {
@@ -57,7 +58,7 @@ impl House {
                 json!({"sessionId": with.business.session, "recipient": with.customer, "text": words(*conversation, *place)})
             };
             let messages: Vec<Value> = places.iter().map(message).collect();
-            let call = json!({"tenantId": cast[0].business.tenant, "messages": messages});
+            let call = json!({"tenantId": tenant, "messages": messages});
             let answer = self.api.send("/v1/messages:batchSend", &format!("chaos-batch-{batch}"), &call).await?;
             let outcomes = answer["outcomes"].as_array().context("a batch has outcomes")?;
             for ((conversation, place), outcome) in places.iter().zip(outcomes) {

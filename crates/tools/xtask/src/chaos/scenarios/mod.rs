@@ -46,7 +46,6 @@ pub const SCENARIOS: &[Scenario] = &[
         name: "freeze-owner",
         about: "the owners of sessions are frozen in the middle of sends for three times their time to live",
         pools: 3,
-        settings: "queue.give_up_after = '25s'",
         play: |trial| Box::pin(owners::freeze(trial)),
         ..ORDINARY
     },

@@ -1,6 +1,5 @@
 //! PostgreSQL, NATS and Redis restarted, killed, emptied or away.
 
-use crate::chaos::cast::Via;
 use crate::chaos::house::{House, PATIENCE};
 use crate::chaos::listener::Listener;
 use crate::chaos::trial::{Outcome, Trial};
@@ -45,8 +44,9 @@ pub async fn wipe_jetstream(trial: &mut Trial<'_>) -> Result<Outcome> {
 async fn heard(trial: &Trial<'_>, fault: impl AsyncFnOnce(&Cell<bool>) -> Result<usize>) -> Result<Outcome> {
     let house = &trial.house;
     let cast = trial.cast().await?;
-    let on_cloud = cast.iter().find(|conversation| conversation.business.via == Via::Cloud).context("some are on the Cloud API")?;
-    let listener = Listener::new(house, &on_cloud.business.tenant).await?;
+    // The first message of all, so that there is an event to begin after.
+    house.hand_over(&cast[0], 0, 0).await?;
+    let listener = Listener::new(house, &cast[0].business.tenant).await?;
     let work = async {
         let (promises, faults) = trial.under_load(&cast, fault).await?;
         let findings = trial.judge(&cast, &promises).await?;

@@ -39,7 +39,7 @@ const OUTAGE: Duration = Duration::from_secs(3);
 pub async fn meta_outage(trial: &mut Trial<'_>) -> Result<Outcome> {
     let house = &trial.house;
     let fault = async |_: &Cell<bool>| {
-        for fault in [json!({"kind": "error_code", "code": 131_000}), json!({"kind": "http_5xx", "http_status": 503})] {
+        for fault in [json!({"kind": "error_code", "code": 131_000}), json!({"kind": "error_code", "code": 131_016})] {
             tokio::time::sleep(Duration::from_secs(1)).await;
             house.arm(fault).await?;
             tokio::time::sleep(OUTAGE).await;
