@@ -6,6 +6,7 @@ use anyhow::{Result, ensure};
 use barid_testkit::eventually;
 use futures::{StreamExt, TryStreamExt, stream};
 use serde_json::json;
+use std::time::{Duration, Instant};
 
 /// Calls under way at once while everything is set up.
 const AT_ONCE: usize = 8;
@@ -47,10 +48,8 @@ impl House {
             Via::Web => self.business_on_web(first + index).await,
         });
         let found: Vec<Business> = found.buffered(AT_ONCE).try_collect().await?;
-        let conversation = |index: usize| Conversation {
-            business: found[index % found.len()].clone(),
-            customer: format!("20150{:07}", first + index),
-        };
+        let conversation =
+            |index: usize| Conversation { business: found[index % found.len()].clone(), customer: format!("20150{:07}", first + index) };
         let conversations: Vec<Conversation> = (0..conversations).map(conversation).collect();
         let written = stream::iter(&conversations).map(|conversation| self.hear_from(conversation));
         written.buffer_unordered(AT_ONCE).try_collect::<()>().await?;
@@ -67,7 +66,8 @@ impl House {
         let tenant = self.tenant(&format!("Cloud {index}")).await?;
         let (number, account, phone) = (format!("1000000{index:05}"), format!("2000000{index:05}"), format!("+20100{index:07}"));
         let token = format!("token-of-{number}");
-        let registered = json!({"display_phone_number": phone, "verified_name": number, "token": token, "app": crate::up::APP, "waba_id": account});
+        let registered =
+            json!({"display_phone_number": phone, "verified_name": number, "token": token, "app": crate::up::APP, "waba_id": account});
         self.whatsapp.put(&format!("/sim/numbers/{number}"), &registered).await?;
         let session = json!({"phoneNumber": phone, "messagesPerMinute": 60_000, "cloud": {
             "phoneNumberId": number, "businessAccountId": account, "portfolioId": account, "app": crate::up::APP, "accessToken": token,
@@ -86,12 +86,15 @@ impl House {
         let pairing = self.api.post(&path, &[], &json!({"tenantId": tenant})).await?;
         let code = json!({"code": text(&pairing, "qr")?});
         self.whatsapp.post(&format!("/sim/web/accounts/{number}/scan"), &[], &code).await?;
-        eventually(PATIENCE, || async {
+        let begun = Instant::now();
+        loop {
             let pairing = self.api.get(&path, &query).await?;
-            ensure!(pairing["state"] == "PAIRING_STATE_PAIRED", "{number} is not linked: {}", pairing["reasonText"]);
-            Ok(())
-        })
-        .await?;
+            if pairing["state"] == "PAIRING_STATE_PAIRED" {
+                break;
+            }
+            ensure!(pairing["done"] != true && begun.elapsed() < PATIENCE, "{number} is not linked: {pairing}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
         Ok(Business { via: Via::Web, tenant: tenant.clone(), session, number })
     }
 

@@ -172,14 +172,18 @@ mod tests {
         let promises = all().map(|(conversation, place)| Promise { id: id(conversation, place), conversation, place }).collect();
         let entry = |(conversation, place): (usize, usize)| {
             let text = words(conversation, place);
-            (id(conversation, place), Entry { text, state: "READ".into(), reason: String::new(), wire_id: wire(conversation, place), waited_ms: None })
+            (
+                id(conversation, place),
+                Entry { text, state: "READ".into(), reason: String::new(), wire_id: wire(conversation, place), waited_ms: None },
+            )
         };
         let shown = |conversation: usize, place: usize| Shown {
             text: words(conversation, place),
             wire_id: wire(conversation, place),
             message_id: (conversation == 0).then(|| id(conversation, place)),
         };
-        let phone = |conversation| Phone { repeats: conversation == 1, shown: (0..PLACES).map(|place| shown(conversation, place)).collect() };
+        let phone =
+            |conversation| Phone { repeats: conversation == 1, shown: (0..PLACES).map(|place| shown(conversation, place)).collect() };
         (promises, all().map(entry).collect(), (0..2).map(phone).collect())
     }
 

@@ -177,8 +177,12 @@ impl House {
         eventually(PATIENCE, || async {
             // One that ends counts as alive until its time to live is over.
             let status = self.platform.get("/v1/pool", &[]).await?;
-            let ids: Vec<String> =
-                status["replicas"].as_array().into_iter().flatten().filter_map(|replica| replica["id"].as_str().map(str::to_owned)).collect();
+            let ids: Vec<String> = status["replicas"]
+                .as_array()
+                .into_iter()
+                .flatten()
+                .filter_map(|replica| replica["id"].as_str().map(str::to_owned))
+                .collect();
             ensure!(ids.len() == count, "{} replicas instead of {count}", ids.len());
             Ok(ids)
         })
@@ -201,5 +205,4 @@ impl House {
         }
         Ok(())
     }
-
 }

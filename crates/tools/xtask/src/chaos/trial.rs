@@ -12,6 +12,8 @@ use std::time::Duration;
 const PACE: u32 = 30;
 /// The longest time over which messages are spread.
 const LONGEST: Duration = Duration::from_secs(60);
+/// The longest pause between two strikes.
+const PAUSE: Duration = Duration::from_secs(2);
 /// Messages to one customer.
 const EACH: usize = 10;
 
@@ -68,8 +70,17 @@ impl Trial<'_> {
         (Duration::from_secs(1) * u32::try_from(self.messages).unwrap_or(u32::MAX) / PACE).min(LONGEST)
     }
 
+    /// How long to wait between two strikes: so that several meet the load.
+    pub fn pause(&self) -> Duration {
+        PAUSE.min(self.lasts() / 4)
+    }
+
     /// Hands over all messages while `fault` does its work. It is told whether more messages come, and gives back how often it struck.
-    pub async fn under_load(&self, cast: &[Conversation], fault: impl AsyncFnOnce(&Cell<bool>) -> Result<usize>) -> Result<(Vec<Promise>, usize)> {
+    pub async fn under_load(
+        &self,
+        cast: &[Conversation],
+        fault: impl AsyncFnOnce(&Cell<bool>) -> Result<usize>,
+    ) -> Result<(Vec<Promise>, usize)> {
         let more = Cell::new(true);
         let load = async {
             let promises = self.house.send(cast, self.messages, self.lasts()).await;

@@ -15,7 +15,7 @@ use std::time::Duration;
 /// Phones looked at at once.
 const AT_ONCE: usize = 16;
 /// How long receipts may take after the last message was sent. One that died with a replica never comes.
-const RECEIPTS: Duration = Duration::from_secs(5);
+const RECEIPTS: Duration = Duration::from_secs(10);
 /// How long consumers of events may take after the last of them.
 const CATCH_UP: Duration = Duration::from_secs(60);
 
@@ -45,8 +45,10 @@ impl House {
     async fn is_settled(&self, cast: &[Conversation]) -> Result<()> {
         for tenant in tenants(cast) {
             let queue = self.api.get("/v1/queue", &[("tenantId", tenant)]).await?;
-            let open: u64 =
-                ["scheduled", "queued", "sending", "uncertain"].iter().filter_map(|count| queue[*count].as_str()?.parse::<u64>().ok()).sum();
+            let open: u64 = ["scheduled", "queued", "sending", "uncertain"]
+                .iter()
+                .filter_map(|count| queue[*count].as_str()?.parse::<u64>().ok())
+                .sum();
             ensure!(open == 0, "{open} messages of {tenant} are under way");
         }
         Ok(())

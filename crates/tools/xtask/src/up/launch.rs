@@ -8,8 +8,8 @@ use barid_testkit::{Durability, Nats, Postgres, Redis, install};
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
-use toml::Table;
 use tokio::process::Command;
+use toml::Table;
 
 /// The database of the services.
 pub const DATABASE: &str = "barid";
@@ -81,10 +81,7 @@ pub async fn build(root: &Path, release: bool, say: &dyn Fn(String)) -> Result<P
     say(format!("building  barid{}", if release { " with optimisations" } else { "" }));
     let mut command = Command::new(workspace::cargo());
     // Only such a build believes that the simulator is WhatsApp; it talks to nothing beyond this machine.
-    command
-        .args(["build", "--package", "barid", "--bin", "barid", "--features", "trust-simulator"])
-        .current_dir(root)
-        .kill_on_drop(true);
+    command.args(["build", "--package", "barid", "--bin", "barid", "--features", "trust-simulator"]).current_dir(root).kill_on_drop(true);
     if release {
         command.arg("--release");
     }

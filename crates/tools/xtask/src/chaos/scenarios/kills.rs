@@ -7,16 +7,15 @@ use rand::seq::{IndexedRandom, SliceRandom};
 use std::cell::Cell;
 use std::time::{Duration, Instant};
 
-const PAUSE: Duration = Duration::from_secs(2);
 /// Fewest deaths that prove anything.
 const FEWEST: usize = 3;
 
 pub async fn pool(trial: &mut Trial<'_>) -> Result<Outcome> {
-    let house = &trial.house;
+    let (house, trial) = (&trial.house, &*trial);
     let fault = async |more: &Cell<bool>| {
         let mut kills = 0;
         while more.get() || kills < FEWEST {
-            tokio::time::sleep(PAUSE).await;
+            tokio::time::sleep(trial.pause()).await;
             house.kill(&house.pools.choose(&mut rand::rng()).context("there are replicas")?.name).await?;
             kills += 1;
         }
@@ -26,7 +25,7 @@ pub async fn pool(trial: &mut Trial<'_>) -> Result<Outcome> {
 }
 
 pub async fn all_services(trial: &mut Trial<'_>) -> Result<Outcome> {
-    let house = &trial.house;
+    let (house, trial) = (&trial.house, &*trial);
     let fault = async |more: &Cell<bool>| {
         let mut kills = 0;
         // Each of them at least once, in another order every time.
@@ -36,7 +35,7 @@ pub async fn all_services(trial: &mut Trial<'_>) -> Result<Outcome> {
             for service in services {
                 house.kill(service).await?;
                 kills += 1;
-                tokio::time::sleep(PAUSE / 4).await;
+                tokio::time::sleep(trial.pause() / 4).await;
             }
         }
         Ok(kills)
@@ -48,7 +47,7 @@ pub async fn all_services(trial: &mut Trial<'_>) -> Result<Outcome> {
 const LONGEST_STOP: Duration = Duration::from_secs(15);
 
 pub async fn rolling_upgrade(trial: &mut Trial<'_>) -> Result<Outcome> {
-    let (house, longest) = (&trial.house, Cell::new(Duration::ZERO));
+    let (house, trial, longest) = (&trial.house, &*trial, Cell::new(Duration::ZERO));
     let fault = async |more: &Cell<bool>| {
         let pools = house.pools.iter().map(|pool| pool.name.as_str());
         let all: Vec<&str> = SERVICES.into_iter().filter(|service| *service != "session-pool").chain(pools).collect();
@@ -59,7 +58,7 @@ pub async fn rolling_upgrade(trial: &mut Trial<'_>) -> Result<Outcome> {
                 house.renew(service).await?;
                 longest.set(longest.get().max(asked.elapsed()));
                 replaced += 1;
-                tokio::time::sleep(PAUSE / 4).await;
+                tokio::time::sleep(trial.pause() / 4).await;
             }
         }
         Ok(replaced)

@@ -25,14 +25,8 @@ pub struct Scenario {
     pub play: for<'a> fn(&'a mut Trial<'_>) -> LocalBoxFuture<'a, Result<Outcome>>,
 }
 
-const ORDINARY: Scenario = Scenario {
-    name: "",
-    about: "",
-    messages: 300,
-    pools: 1,
-    settings: "",
-    play: |_| Box::pin(async { Ok(Outcome::default()) }),
-};
+const ORDINARY: Scenario =
+    Scenario { name: "", about: "", messages: 300, pools: 1, settings: "", play: |_| Box::pin(async { Ok(Outcome::default()) }) };
 
 pub const SCENARIOS: &[Scenario] = &[
     Scenario {
@@ -92,12 +86,7 @@ pub const SCENARIOS: &[Scenario] = &[
         play: |trial| Box::pin(servers::flush_redis(trial)),
         ..ORDINARY
     },
-    Scenario {
-        name: "stop-redis",
-        about: "Redis is away for seconds",
-        play: |trial| Box::pin(servers::stop_redis(trial)),
-        ..ORDINARY
-    },
+    Scenario { name: "stop-redis", about: "Redis is away for seconds", play: |trial| Box::pin(servers::stop_redis(trial)), ..ORDINARY },
     Scenario {
         name: "lost-replies",
         about: "WhatsApp takes messages and never answers, or too late",

@@ -11,15 +11,16 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-const PAUSE: Duration = Duration::from_secs(2);
+/// How long Redis is away.
+const AWAY: Duration = Duration::from_secs(1);
 /// Fewest times that prove anything.
 const FEWEST: usize = 2;
 
 /// Does something to a server after every pause, while messages come and at least [`FEWEST`] times.
-async fn again_and_again(more: &Cell<bool>, act: impl AsyncFn() -> Result<()>) -> Result<usize> {
+async fn again_and_again(trial: &Trial<'_>, more: &Cell<bool>, act: impl AsyncFn() -> Result<()>) -> Result<usize> {
     let mut times = 0;
     while more.get() || times < FEWEST {
-        tokio::time::sleep(PAUSE).await;
+        tokio::time::sleep(trial.pause()).await;
         act().await?;
         times += 1;
     }
@@ -27,17 +28,17 @@ async fn again_and_again(more: &Cell<bool>, act: impl AsyncFn() -> Result<()>) -
 }
 
 pub async fn restart_nats(trial: &mut Trial<'_>) -> Result<Outcome> {
-    let house = &trial.house;
-    heard(trial, async |more| again_and_again(more, async || house.nats()?.restart().await).await).await
+    let (house, trial) = (&trial.house, &*trial);
+    heard(trial, async |more| again_and_again(trial, more, async || house.nats()?.restart().await).await).await
 }
 
 pub async fn wipe_jetstream(trial: &mut Trial<'_>) -> Result<Outcome> {
-    let house = &trial.house;
+    let (house, trial) = (&trial.house, &*trial);
     let wipe = async || {
         house.nats()?.wipe_store().await?;
         house.nats()?.begin().await
     };
-    heard(trial, async |more| again_and_again(more, wipe).await).await
+    heard(trial, async |more| again_and_again(trial, more, wipe).await).await
 }
 
 /// Runs a fault while somebody listens to a tenant's events, who must hear each of them once and in its turn.
@@ -73,13 +74,13 @@ async fn heard(trial: &Trial<'_>, fault: impl AsyncFnOnce(&Cell<bool>) -> Result
 }
 
 pub async fn kill_postgres(trial: &mut Trial<'_>) -> Result<Outcome> {
-    let house = &trial.house;
+    let (house, trial) = (&trial.house, &*trial);
     let cast = trial.cast().await?;
     let kill = async || {
         house.postgres()?.kill().await?;
         house.postgres()?.begin().await
     };
-    let (promises, faults) = trial.under_load(&cast, async |more| again_and_again(more, kill).await).await?;
+    let (promises, faults) = trial.under_load(&cast, async |more| again_and_again(trial, more, kill).await).await?;
     let findings = trial.judge(&cast, &promises).await?;
     let again = stream::iter(&promises).map(async |promise| {
         let answer = house.hand_over(&cast[promise.conversation], promise.conversation, promise.place).await?;
@@ -92,8 +93,8 @@ pub async fn kill_postgres(trial: &mut Trial<'_>) -> Result<Outcome> {
 }
 
 pub async fn flush_redis(trial: &mut Trial<'_>) -> Result<Outcome> {
-    let house = &trial.house;
-    trial.run(async |more| again_and_again(more, async || flush(house).await).await).await
+    let (house, trial) = (&trial.house, &*trial);
+    trial.run(async |more| again_and_again(trial, more, async || flush(house).await).await).await
 }
 
 async fn flush(house: &House) -> Result<()> {
@@ -109,11 +110,11 @@ async fn flush(house: &House) -> Result<()> {
 }
 
 pub async fn stop_redis(trial: &mut Trial<'_>) -> Result<Outcome> {
-    let house = &trial.house;
+    let (house, trial) = (&trial.house, &*trial);
     let stop = async || {
         house.redis()?.stop().await?;
-        tokio::time::sleep(PAUSE).await;
+        tokio::time::sleep(AWAY).await;
         house.redis()?.begin().await
     };
-    trial.run(async |more| again_and_again(more, stop).await).await
+    trial.run(async |more| again_and_again(trial, more, stop).await).await
 }
