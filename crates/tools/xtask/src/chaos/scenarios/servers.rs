@@ -16,15 +16,21 @@ const AWAY: Duration = Duration::from_secs(1);
 /// Fewest times that prove anything.
 const FEWEST: usize = 2;
 
-/// Does something to a server after every pause, while messages come and at least [`FEWEST`] times.
+/// What a server has between two strikes to be of use in.
+const RESPITE: Duration = Duration::from_secs(3);
+
+/// Does something to a server again and again, while messages come and at least [`FEWEST`] times.
 async fn again_and_again(trial: &Trial<'_>, more: &Cell<bool>, act: impl AsyncFn() -> Result<()>) -> Result<usize> {
     let mut times = 0;
-    while more.get() || times < FEWEST {
-        tokio::time::sleep(trial.pause()).await;
+    tokio::time::sleep(trial.pause()).await;
+    loop {
         act().await?;
         times += 1;
+        if !more.get() && times >= FEWEST {
+            return Ok(times);
+        }
+        tokio::time::sleep(RESPITE).await;
     }
-    Ok(times)
 }
 
 pub async fn restart_nats(trial: &mut Trial<'_>) -> Result<Outcome> {
