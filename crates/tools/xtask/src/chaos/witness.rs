@@ -10,12 +10,13 @@ use chrono::{DateTime, Utc};
 use futures::{StreamExt, TryStreamExt, stream};
 use serde_json::Value;
 use std::collections::{BTreeSet, HashMap, HashSet};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Phones looked at at once.
 const AT_ONCE: usize = 16;
-/// How long receipts may take after the last message was sent. One that died with a replica never comes.
-const RECEIPTS: Duration = Duration::from_secs(10);
+/// How long receipts may take after the last message was sent: those that a replica of the session-pool held when it died are taken up by
+/// another after 30 s.
+const RECEIPTS: Duration = Duration::from_secs(35);
 /// How long consumers of events may take after the last of them.
 const CATCH_UP: Duration = Duration::from_secs(60);
 
@@ -35,11 +36,18 @@ impl House {
     pub async fn judge(&self, cast: &[Conversation], promises: &[Promise], patience: Duration) -> Result<Findings> {
         // What is not settled by then is among the findings.
         let _ = eventually(patience, || async { self.is_settled(cast).await }).await;
-        let _ = eventually(RECEIPTS, || async { self.is_read(cast).await }).await;
-        let ledger = self.ledger(cast).await?;
-        let phones = stream::iter(cast).map(|conversation| self.phone(conversation));
-        let phones: Vec<Phone> = phones.buffered(AT_ONCE).try_collect().await?;
-        Ok(compare(promises, &ledger, &phones))
+        let begun = Instant::now();
+        loop {
+            let ledger = self.ledger(cast).await?;
+            let phones = stream::iter(cast).map(|conversation| self.phone(conversation));
+            let phones: Vec<Phone> = phones.buffered(AT_ONCE).try_collect().await?;
+            let findings = compare(promises, &ledger, &phones);
+            // A receipt that is still on its way puts both right.
+            if (findings.unconfirmed == 0 && findings.mismatched == 0) || begun.elapsed() > RECEIPTS {
+                return Ok(findings);
+            }
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
     }
 
     async fn is_settled(&self, cast: &[Conversation]) -> Result<()> {
@@ -51,13 +59,6 @@ impl House {
                 .sum();
             ensure!(open == 0, "{open} messages of {tenant} are under way");
         }
-        Ok(())
-    }
-
-    async fn is_read(&self, cast: &[Conversation]) -> Result<()> {
-        let ledger = self.ledger(cast).await?;
-        let unread = ledger.values().filter(|entry| matches!(entry.state.as_str(), "SENT" | "DELIVERED")).count();
-        ensure!(unread == 0, "{unread} messages are not read");
         Ok(())
     }
 
