@@ -24,6 +24,10 @@ test *options:
 demo *options:
     cargo xtask demo {{ options }}
 
+# Break things under load on a Barid of its own and judge; `just chaos --list` tells what there is
+chaos *options:
+    cargo xtask chaos {{ options }}
+
 # Regenerate the Rust code of proto/
 proto *options:
     cargo xtask proto {{ options }}

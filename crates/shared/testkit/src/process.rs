@@ -174,13 +174,27 @@ impl Process {
 
     /// Sends a signal; does nothing when it does not run.
     pub fn signal(&self, ending: Ending) -> Result<()> {
+        self.send(ending.signal())
+    }
+
+    /// Takes its processor away (SIGSTOP), as a machine that hangs does, until [`Process::thaw`].
+    pub fn freeze(&self) -> Result<()> {
+        self.send(Signal::STOP)
+    }
+
+    /// Lets a frozen process go on.
+    pub fn thaw(&self) -> Result<()> {
+        self.send(Signal::CONT)
+    }
+
+    fn send(&self, signal: Signal) -> Result<()> {
         let mut slot = self.child.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(child) = slot.as_mut() else { return Ok(()) };
         // Not reaped yet, so the id cannot have been given to another process.
         if child.try_wait()?.is_none()
             && let Some(pid) = i32::try_from(child.id()).ok().and_then(Pid::from_raw)
         {
-            rustix::process::kill_process(pid, ending.signal()).with_context(|| format!("signalling {}", self.name))?;
+            rustix::process::kill_process(pid, signal).with_context(|| format!("signalling {}", self.name))?;
         }
         Ok(())
     }

@@ -1,4 +1,4 @@
-use crate::{bench, demo, docs, edges, proto, test, up, workspace};
+use crate::{bench, chaos, demo, docs, edges, proto, test, up, workspace};
 use anyhow::Result;
 use barid_testkit::install;
 use clap::{Parser, Subcommand};
@@ -28,6 +28,8 @@ enum Command {
     Demo(demo::Options),
     /// Measure a release build: linked devices and their rotation
     Bench(bench::Options),
+    /// Break things under load on a Barid of its own, and check that every promise was kept
+    Chaos(chaos::Options),
     /// Regenerate the Rust code of proto/ (no protoc needed)
     Proto {
         /// Change nothing; fail when the generated code is not that of proto/
@@ -51,6 +53,7 @@ pub async fn run() -> Result<ExitCode> {
         Command::Test(options) => return test::run(&root, options).await,
         Command::Demo(options) => return demo::run(&root, options).await,
         Command::Bench(options) => return bench::run(&root, options).await,
+        Command::Chaos(options) => return chaos::run(&root, options).await,
         Command::Proto { check } => proto::run(check)?,
         Command::Edges => edges::run(&root)?,
         Command::Docs => docs::run(&root)?,

@@ -1,6 +1,7 @@
 //! Barid's chores: `cargo xtask --help`.
 
 mod bench;
+mod chaos;
 mod cli;
 mod demo;
 mod docs;

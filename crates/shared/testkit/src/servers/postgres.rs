@@ -140,6 +140,11 @@ impl Postgres {
         Ok(())
     }
 
+    /// Runs statements as the superuser, each in its own transaction, and returns the rows as lines, columns parted by `|`.
+    pub async fn execute(&self, database: &str, statements: &[&str]) -> Result<String> {
+        self.login.execute(database, statements).await
+    }
+
     /// Reads the file pg_ctl reads: the first line is the process id, the eighth its status.
     fn accepts(&self) -> bool {
         let Ok(text) = std::fs::read_to_string(self.data.join("postmaster.pid")) else { return false };

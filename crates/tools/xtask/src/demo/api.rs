@@ -48,6 +48,10 @@ impl Api {
         self.call(Method::PUT, path, &[], Some(body), None).await
     }
 
+    pub async fn delete(&self, path: &str) -> Result<Value> {
+        self.call(Method::DELETE, path, &[], None, None).await
+    }
+
     /// POST of what has no idempotency key. Repeated only when Barid said that it did not take it.
     pub async fn post(&self, path: &str, query: &[(&str, &str)], body: &Value) -> Result<Value> {
         self.call(Method::POST, path, query, Some(body), None).await

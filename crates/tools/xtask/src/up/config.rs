@@ -13,8 +13,8 @@ pub struct Servers<'a> {
     pub redis_url: &'a str,
 }
 
-/// The configuration file of all services.
-pub fn render(layout: &Layout, state: &State, servers: &Servers) -> Result<String> {
+/// The configuration file of all services, with `settings` over what is the same for all.
+pub fn render(layout: &Layout, state: &State, servers: &Servers, settings: &Table) -> Result<String> {
     let nats_url = format!("nats://127.0.0.1:{}", state.port("nats"));
     let gateway = format!("127.0.0.1:{}", state.port("gateway"));
     let simulator = format!("127.0.0.1:{}", state.port("simulator"));
@@ -65,8 +65,19 @@ pub fn render(layout: &Layout, state: &State, servers: &Servers) -> Result<Strin
     set("simulator", "listen", text(&simulator));
     set("simulator", "web", table([("state_dir", text(&layout.home.join("simulator").display().to_string()))]));
     set("simulator", "apps", table([(APP, table(app.into_iter().chain([("callback_url", callback)])))]));
+    overlay(&mut file, settings);
     let settings = toml::to_string_pretty(&file)?;
     Ok(format!("# Written anew by every `cargo xtask up`. It holds the secrets of this checkout's private servers.\n\n{settings}"))
+}
+
+/// Lays settings over others, key by key.
+pub fn overlay(file: &mut Table, settings: &Table) {
+    for (key, value) in settings {
+        match (file.get_mut(key), value) {
+            (Some(Value::Table(below)), Value::Table(above)) => overlay(below, above),
+            _ => drop(file.insert(key.clone(), value.clone())),
+        }
+    }
 }
 
 fn text(value: &str) -> Value {
@@ -87,7 +98,8 @@ mod tests {
         let mut state = State::default();
         state.prepare(22_000).unwrap();
         let servers = Servers { database_url: "postgres://barid:pw@127.0.0.1:5000/barid", redis_url: "redis://:pw@127.0.0.1:6000" };
-        let rendered = render(&Layout::new(Path::new("/checkout")), &state, &servers).unwrap();
+        let settings = toml::toml! { tenant.nats.user = "tenant" queue.doubt_after = "5s" };
+        let rendered = render(&Layout::new(Path::new("/checkout")), &state, &servers, &settings).unwrap();
         let file: Table = rendered.parse().unwrap();
         for service in &SERVICES {
             let section = &file[service.section];
@@ -95,6 +107,7 @@ mod tests {
             assert!(section["health"]["listen"].as_str().unwrap().starts_with("127.0.0.1:"));
             assert_eq!(section.get("database").is_some(), service.database);
         }
+        assert_eq!(file["queue"]["doubt_after"].as_str(), Some("5s"));
         let url = file["session_pool"]["database"]["tenant_url"].as_str().unwrap();
         assert_eq!(url, format!("postgres://barid_session_pool_tenant:{}@127.0.0.1:5000/barid", state.secrets.roles));
         assert_eq!(file["simulator"]["apps"]["demo"]["callback_url"].as_str(), Some("http://127.0.0.1:30080/webhooks/meta/demo"));

@@ -9,62 +9,79 @@ use serde::Deserialize;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 use tokio::process::Command;
+use toml::Table;
 
 /// The database of the services.
-const DATABASE: &str = "barid";
+pub const DATABASE: &str = "barid";
 
-/// Starts everything in order and fills `stack` as it goes, so that whoever holds it can stop what is there when this fails or is left.
-pub async fn launch(layout: &Layout, state: &State, release: bool, stack: &mut Stack, http: &reqwest::Client) -> Result<()> {
-    let start = Instant::now();
-    for (name, version) in {
-        let found = install::ensure(&mut |line| println!("{line}"))?;
-        [("PostgreSQL", found.postgres.version), ("NATS", found.nats.version), ("Redis", found.redis.version)]
-    } {
-        println!("found     {name} {version}");
-    }
-    let binary = build(layout, release).await?;
+/// What is started, and where.
+pub struct Launch<'a> {
+    pub layout: &'a Layout,
+    pub state: &'a State,
+    pub binary: &'a Path,
+    /// Settings over those of every `up`.
+    pub settings: &'a Table,
+    /// Whether the ledger stays for the next time. What does not stay goes with the handle.
+    pub keep: bool,
+    pub http: &'a reqwest::Client,
+}
 
-    let postgres_dir = layout.home.join("postgres");
-    let postgres = Postgres::start(Some(&postgres_dir), Some(state.port("postgres")), Durability::Durable).await?;
-    if postgres.dir() != postgres_dir {
-        println!("          its data is in {}: the account `postgres` cannot reach {}", postgres.dir().display(), layout.home.display());
-    }
-    postgres.ensure_database(DATABASE).await?;
-    let database_url = stack.postgres.insert(postgres).url(DATABASE);
-    let redis = Redis::start(Some(&layout.home.join("redis")), Some(state.port("redis"))).await?;
-    let redis_url = stack.redis.insert(redis).url();
+impl Launch<'_> {
+    /// Starts everything in order and fills `stack` as it goes, so that whoever holds it can stop what is there when this fails or is left.
+    pub async fn run(&self, stack: &mut Stack, say: &dyn Fn(String)) -> Result<()> {
+        let Self { layout, state, binary, .. } = *self;
+        let start = Instant::now();
+        let postgres_dir = self.keep.then(|| layout.home.join("postgres"));
+        let postgres = Postgres::start(postgres_dir.as_deref(), Some(state.port("postgres")), Durability::Durable).await?;
+        if let Some(wanted) = postgres_dir.filter(|wanted| postgres.dir() != wanted) {
+            let wanted = wanted.parent().unwrap_or(&wanted).display();
+            say(format!("          its data is in {}: the account `postgres` cannot reach {wanted}", postgres.dir().display()));
+        }
+        postgres.ensure_database(DATABASE).await?;
+        let database_url = stack.postgres.insert(postgres).url(DATABASE);
+        let redis = Redis::start(Some(&layout.home.join("redis")), Some(state.port("redis"))).await?;
+        let redis_url = stack.redis.insert(redis).url();
 
-    let servers = Servers { database_url: &database_url, redis_url: &redis_url };
-    crate::private_file::write(&layout.config(), &config::render(layout, state, &servers)?)?;
-    make_master_key(layout)?;
-    let bus = barid(layout, &binary, "nats-config").await?;
-    stack.nats = Some(Nats::start(Some(&layout.home.join("nats")), Some(state.port("nats")), &bus).await?);
-    println!("started   postgres, redis and nats on ports {}, {} and {}", state.port("postgres"), state.port("redis"), state.port("nats"));
-    barid(layout, &binary, "migrate").await?;
-    println!("migrated  the database");
+        let servers = Servers { database_url: &database_url, redis_url: &redis_url };
+        crate::private_file::write(&layout.config(), &config::render(layout, state, &servers, self.settings)?)?;
+        make_master_key(layout)?;
+        let bus = barid(layout, binary, "nats-config").await?;
+        stack.nats = Some(Nats::start(Some(&layout.home.join("nats")), Some(state.port("nats")), &bus).await?);
+        let ports = ["postgres", "redis", "nats"].map(|name| state.port(name));
+        say(format!("started   postgres, redis and nats on ports {}, {} and {}", ports[0], ports[1], ports[2]));
+        barid(layout, binary, "migrate").await?;
+        say("migrated  the database".to_owned());
 
-    let simulator = format!("http://127.0.0.1:{}/sim/health", state.port("simulator"));
-    stack.services.push(Running::start(layout, &binary, "simulator", simulator)?);
-    for service in &SERVICES {
-        let ready = format!("http://127.0.0.1:{}/readyz", state.port(&health_name(service.section)));
-        stack.services.push(Running::start(layout, &binary, service.command, ready)?);
+        let simulator = format!("http://127.0.0.1:{}/sim/health", state.port("simulator"));
+        stack.services.push(Running::start(layout, binary, "simulator", simulator)?);
+        for service in &SERVICES {
+            let ready = format!("http://127.0.0.1:{}/readyz", state.port(&health_name(service.section)));
+            stack.services.push(Running::start(layout, binary, service.command, ready)?);
+        }
+        for service in &stack.services {
+            service.until_ready(self.http).await?;
+        }
+        let names = SERVICES.map(|service| service.command).join(", ");
+        say(format!("started   simulator, {names} in {:.0} s", start.elapsed().as_secs_f64()));
+        Ok(())
     }
-    for service in &stack.services {
-        service.until_ready(http).await?;
+}
+
+/// Finds or installs the servers.
+pub fn find(say: &dyn Fn(String)) -> Result<()> {
+    let found = install::ensure(&mut |line| say(line.to_owned()))?;
+    for (name, version) in [("PostgreSQL", found.postgres.version), ("NATS", found.nats.version), ("Redis", found.redis.version)] {
+        say(format!("found     {name} {version}"));
     }
-    println!("started   simulator, {} in {:.0} s", SERVICES.map(|service| service.command).join(", "), start.elapsed().as_secs_f64());
     Ok(())
 }
 
 /// Builds the one binary and returns where it is.
-async fn build(layout: &Layout, release: bool) -> Result<PathBuf> {
-    println!("building  barid{}", if release { " with optimisations" } else { "" });
+pub async fn build(root: &Path, release: bool, say: &dyn Fn(String)) -> Result<PathBuf> {
+    say(format!("building  barid{}", if release { " with optimisations" } else { "" }));
     let mut command = Command::new(workspace::cargo());
     // Only such a build believes that the simulator is WhatsApp; it talks to nothing beyond this machine.
-    command
-        .args(["build", "--package", "barid", "--bin", "barid", "--features", "trust-simulator"])
-        .current_dir(&layout.root)
-        .kill_on_drop(true);
+    command.args(["build", "--package", "barid", "--bin", "barid", "--features", "trust-simulator"]).current_dir(root).kill_on_drop(true);
     if release {
         command.arg("--release");
     }
@@ -72,7 +89,7 @@ async fn build(layout: &Layout, release: bool) -> Result<PathBuf> {
     if !status.success() {
         bail!("barid does not build");
     }
-    Ok(target_directory(&layout.root).await?.join(if release { "release" } else { "debug" }).join("barid"))
+    Ok(target_directory(root).await?.join(if release { "release" } else { "debug" }).join("barid"))
 }
 
 #[derive(Deserialize)]

@@ -11,10 +11,12 @@ mod state;
 use crate::demo::{self, Environment};
 use anyhow::{Context, Result, bail};
 use clap::Args;
-pub use config::APP;
-use layout::Layout;
-use stack::Stack;
-use state::{Running, State};
+pub use config::{APP, overlay};
+pub use launch::{DATABASE, Launch, build, find};
+pub use layout::Layout;
+pub use stack::{Running as Process, Stack};
+use state::Running;
+pub use state::State;
 use std::fs::File;
 use std::path::Path;
 use std::process::ExitCode;
@@ -106,7 +108,10 @@ pub async fn down(root: &Path) -> Result<()> {
 /// Brings everything up and keeps it; returns only when something fails.
 async fn work(layout: &Layout, state: &mut State, options: &Options, stack: &mut Stack) -> Result<()> {
     let http = reqwest::Client::new();
-    launch::launch(layout, state, options.release, stack, &http).await?;
+    let say = |line: String| println!("{line}");
+    launch::find(&say)?;
+    let binary = launch::build(&layout.root, options.release, &say).await?;
+    Launch { layout, state, binary: &binary, settings: &toml::Table::new(), keep: true, http: &http }.run(stack, &say).await?;
     let listener = control::listen(layout);
     let stack = &*stack;
     record(layout, state, stack)?;

@@ -20,13 +20,32 @@ pub struct Running {
 impl Running {
     /// Starts a service with a fresh log. It is ready later: see [`Running::until_ready`].
     pub fn start(layout: &Layout, binary: &Path, command: &str, ready_url: String) -> Result<Self> {
-        let log = layout.log(command);
+        Self::replica(layout, binary, command, command, ready_url, &[])
+    }
+
+    /// Starts one more of a service under another name, with variables of its own.
+    pub fn replica(
+        layout: &Layout,
+        binary: &Path,
+        name: &str,
+        command: &str,
+        ready_url: String,
+        variables: &[(String, String)],
+    ) -> Result<Self> {
+        let log = layout.log(name);
         std::fs::write(&log, "").with_context(|| format!("writing {}", log.display()))?;
-        let process = Process::new(command, binary, log)
+        let mut process = Process::new(name, binary, log)
             .arguments([command.as_ref(), "--config".as_ref(), layout.config().as_os_str()])
             .directory(&layout.root);
+        for (name, value) in variables {
+            process = process.environment(name, value);
+        }
         process.start()?;
         Ok(Self { process, ready_url })
+    }
+
+    pub fn process(&self) -> &Process {
+        &self.process
     }
 
     pub async fn until_ready(&self, http: &reqwest::Client) -> Result<()> {
@@ -102,6 +121,16 @@ impl Stack {
         all.filter_map(record).collect()
     }
 
+    /// A service by its name.
+    pub fn service(&self, name: &str) -> Result<&Running> {
+        let found = self.services.iter().find(|service| service.process.name() == name);
+        found.with_context(|| {
+            let known: Vec<&str> =
+                self.services.iter().map(|service| service.process.name()).chain(["postgres", "nats", "redis"]).collect();
+            format!("there is no {name} here; there are {}", known.join(", "))
+        })
+    }
+
     /// Ends one process, softly or by SIGKILL, starts it again and waits until it is ready.
     pub async fn restart(&self, name: &str, hard: bool, http: &reqwest::Client) -> Result<()> {
         match (name, &self.postgres, &self.nats, &self.redis) {
@@ -131,11 +160,7 @@ impl Stack {
             }
             _ => {}
         }
-        let Some(service) = self.services.iter().find(|service| service.process.name() == name) else {
-            let known: Vec<&str> =
-                self.services.iter().map(|service| service.process.name()).chain(["postgres", "nats", "redis"]).collect();
-            bail!("there is no {name} here; there are {}", known.join(", "));
-        };
+        let service = self.service(name)?;
         let (ending, patience) = if hard { (Ending::Kill, Duration::ZERO) } else { (Ending::Terminate, STOP_PATIENCE) };
         service.process.stop(ending, patience).await?;
         service.process.start()?;

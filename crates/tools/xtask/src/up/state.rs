@@ -81,8 +81,19 @@ impl State {
             }
             self.ports.insert(name.to_owned(), port);
         }
-        let servers = ["postgres", "nats", "redis"].map(str::to_owned);
-        for name in servers.into_iter().chain(SERVICES.iter().map(|service| health_name(service.section))) {
+        self.choose(&["postgres", "nats", "redis"], held)
+    }
+
+    /// Free ports for everything and new secrets: a Barid that minds no other.
+    pub fn private() -> Result<Self> {
+        let mut state = Self::default();
+        state.choose(&["gateway", "simulator", "postgres", "nats", "redis"], Vec::new())?;
+        Ok(state)
+    }
+
+    fn choose(&mut self, names: &[&str], mut held: Vec<TcpListener>) -> Result<()> {
+        let names = names.iter().map(|name| (*name).to_owned());
+        for name in names.chain(SERVICES.iter().map(|service| health_name(service.section))) {
             let last = self.ports.get(&name).copied().unwrap_or(0);
             let listener = TcpListener::bind(("127.0.0.1", last))
                 .or_else(|_| TcpListener::bind(("127.0.0.1", 0)))

@@ -1,0 +1,111 @@
+//! One scenario on a Barid of its own: what it may do there, and what it hands back.
+
+use super::cast::{Conversation, Via};
+use super::check::{Findings, Promise};
+use super::house::{House, PATIENCE};
+use anyhow::{Result, ensure};
+use serde_json::{Map, Value};
+use std::cell::Cell;
+use std::time::Duration;
+
+/// Messages a second where there are few, so that the faults meet them.
+const PACE: u32 = 30;
+/// The longest time over which messages are spread.
+const LONGEST: Duration = Duration::from_secs(60);
+/// The longest pause between two strikes.
+const PAUSE: Duration = Duration::from_secs(2);
+/// Messages to one customer.
+const EACH: usize = 10;
+
+pub struct Trial<'a> {
+    pub house: House,
+    pub messages: usize,
+    pub say: &'a dyn Fn(String),
+}
+
+/// What a scenario found out.
+#[derive(Debug, Default)]
+pub struct Outcome {
+    pub findings: Findings,
+    /// How often the fault was injected.
+    pub faults: usize,
+    /// Figures of the scenario's own.
+    pub figures: Map<String, Value>,
+    /// What went wrong besides.
+    pub troubles: Vec<String>,
+}
+
+impl Outcome {
+    pub fn new(findings: Findings, faults: usize) -> Self {
+        Self { findings, faults, ..Self::default() }
+    }
+
+    pub fn figure(mut self, name: &str, value: impl Into<Value>) -> Self {
+        self.figures.insert(name.to_owned(), value.into());
+        self
+    }
+
+    /// Notes a trouble unless this holds.
+    pub fn expect(mut self, holds: bool, trouble: impl Into<String>) -> Self {
+        if !holds {
+            self.troubles.push(trouble.into());
+        }
+        self
+    }
+}
+
+impl Trial<'_> {
+    /// Two businesses of each kind, and as many customers as the messages need.
+    pub async fn cast(&self) -> Result<Vec<Conversation>> {
+        self.cast_of(&[Via::Cloud, Via::Web, Via::Cloud, Via::Web]).await
+    }
+
+    pub async fn cast_of(&self, businesses: &[Via]) -> Result<Vec<Conversation>> {
+        let conversations = (self.messages / EACH).clamp(2 * businesses.len(), 400);
+        self.house.cast(businesses, conversations).await
+    }
+
+    /// Over how long the messages are handed over.
+    pub fn lasts(&self) -> Duration {
+        (Duration::from_secs(1) * u32::try_from(self.messages).unwrap_or(u32::MAX) / PACE).min(LONGEST)
+    }
+
+    /// How long to wait between two strikes: so that several meet the load.
+    pub fn pause(&self) -> Duration {
+        PAUSE.min(self.lasts() / 4)
+    }
+
+    /// Hands over all messages while `fault` does its work. It is told whether more messages come, and gives back how often it struck.
+    pub async fn under_load(
+        &self,
+        cast: &[Conversation],
+        fault: impl AsyncFnOnce(&Cell<bool>) -> Result<usize>,
+    ) -> Result<(Vec<Promise>, usize)> {
+        let more = Cell::new(true);
+        let load = async {
+            let promises = self.house.send(cast, self.messages, self.lasts()).await;
+            more.set(false);
+            promises
+        };
+        let (promises, faults) = tokio::try_join!(load, fault(&more))?;
+        (self.say)(format!("sent      {} messages, the fault struck {faults} times", promises.len()));
+        ensure!(faults > 0, "the fault was never injected");
+        Ok((promises, faults))
+    }
+
+    /// Everything held against everything, the figures included.
+    pub async fn judge(&self, cast: &[Conversation], promises: &[Promise]) -> Result<Findings> {
+        let findings = self.house.judge(cast, promises, PATIENCE).await?;
+        if findings.unsettled == 0 {
+            self.house.until_counted(cast).await?;
+        }
+        Ok(findings)
+    }
+
+    /// The plain course of a scenario: messages under the fault, then the verdict.
+    pub async fn run(&self, fault: impl AsyncFnOnce(&Cell<bool>) -> Result<usize>) -> Result<Outcome> {
+        let cast = self.cast().await?;
+        let (promises, faults) = self.under_load(&cast, fault).await?;
+        Ok(Outcome::new(self.judge(&cast, &promises).await?, faults))
+    }
+}

@@ -1,0 +1,3 @@
+//! The chores as they are called.
+
+mod chaos;
