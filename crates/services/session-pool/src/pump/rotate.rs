@@ -132,6 +132,8 @@ impl Pump {
         let now = self.parts.lease.now();
         let Some(tenant) = self.board.tenant(session) else { return Ok(()) };
         match ended.next {
+            // Stays with a replica that is gone: whoever takes it connects it again, for the receipts and replies it was waiting for.
+            Next::Nothing if self.draining => return Ok(()),
             Next::Nothing => {}
             // Ours as before; it is connected again at once.
             Next::Reconnect => return Ok(()),
