@@ -93,6 +93,22 @@ impl Engine {
     }
 }
 
+/// Connections of one pool that may be dead at the same time, and more than any pool holds.
+const MOST_DEAD: usize = 256;
+
+/// A connection that died while it lay in the pool, as all of them do when PostgreSQL restarts, is known by its first use. Nothing was done
+/// on it, so the next one is taken, and no caller pays.
+async fn begin(pool: &DatabaseConnection) -> Result<DatabaseTransaction, DbErr> {
+    let mut dead = 0;
+    loop {
+        match pool.begin().await {
+            // Not being given a connection at all is another error.
+            Err(DbErr::Exec(_) | DbErr::Query(_)) if dead < MOST_DEAD => dead += 1,
+            begun => return begun,
+        }
+    }
+}
+
 async fn run<F, T, E, W>(pool: Pool, scope: Option<TenantId>, work: F) -> Result<T, E>
 where
     F: FnOnce(Tx) -> W + Send + 'static,
@@ -102,7 +118,7 @@ where
 {
     // In a task of its own: a `begin` that is dropped half-way leaves its connection inside a transaction (sqlx #4385).
     let task = tokio::spawn(async move {
-        let tx = Tx(Arc::new(pool.connections.begin().await?));
+        let tx = Tx(Arc::new(begin(&pool.connections).await?));
         if let Some(tenant) = scope {
             tx.run("SELECT set_config('app.current_tenant', $1, true)", [tenant.uuid().to_string().into()]).await?;
         }

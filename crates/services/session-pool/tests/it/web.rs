@@ -342,6 +342,35 @@ async fn a_replica_that_joins_takes_connections_over() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_was_connected_when_a_replica_left_is_connected_again() -> Result<()> {
+    let house = House::build().await?;
+    let first = house.replica().await?;
+    let mut sessions = Vec::new();
+    for index in 0..4 {
+        let (tenant, session) = house.linked(&format!("+2010000002{index:02}")).await?;
+        sessions.push(session);
+        if index < 3 {
+            let message = house.ledger.text(tenant, session, CUSTOMER, "طلبك جاهز");
+            let id = message.message_id.clone();
+            house.ledger.accept(vec![message]).await;
+            house.acknowledged(&id).await?;
+        }
+    }
+    let connected = async || house.database.execute(&["SELECT count(*) FROM session_pool.sessions WHERE state = 4"]).await;
+    first.stop().await;
+    assert_eq!(connected().await?, "0");
+    let second = house.replica().await?;
+    eventually(Duration::from_secs(10), || async {
+        let warm = connected().await?;
+        ensure!(warm == "3", "{warm} are connected, and not those three that were");
+        Ok(())
+    })
+    .await?;
+    second.stop().await;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn numbers_are_checked_through_a_linked_session_and_remembered() -> Result<()> {
     let (house, replica) = House::start().await?;
     let (tenant, _) = house.linked_with(limited(3)).await?;

@@ -159,3 +159,19 @@ async fn the_server_bounds_statements_waits_and_silence() -> Result<()> {
     assert_eq!(db.tenant.transaction(tenant(1), bounds).await?, ["15s", "15s", "10s"]);
     Ok(())
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_that_died_in_the_pool_cost_no_caller_anything() -> Result<()> {
+    const CONNECTIONS: u32 = 4;
+    let database = database().await?;
+    let db = db(&database, "analytics", CONNECTIONS).await?;
+    // All at the same time, so that each has a connection of its own.
+    let busy = (0..CONNECTIONS).map(|_| db.engine.transaction("test", |tx| async move { tx.row("SELECT pg_sleep(0.3)", []).await }));
+    join_all(busy).await.into_iter().collect::<Result<Vec<_>, DbErr>>()?;
+    let end = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+               WHERE datname = current_database() AND usename = 'barid_analytics_engine'";
+    let ended = Bare::superuser(&database).await?.count(end).await?;
+    ensure!(ended >= i64::from(CONNECTIONS), "{ended} connections were there to be ended");
+    db.engine.transaction("test", |tx| async move { seen(&tx).await }).await?;
+    Ok(())
+}
