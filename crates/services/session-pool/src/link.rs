@@ -69,6 +69,8 @@ pub(crate) enum Next {
     Reconnect,
     /// Connect again, later and later. `true` when WhatsApp itself refused.
     BackOff(bool),
+    /// Connect again, later and later; it was our own store, so it says nothing of WhatsApp or the session.
+    Ours,
     /// Rest for a while.
     Pause(Duration),
     /// The device is not linked any more.
@@ -78,8 +80,8 @@ pub(crate) enum Next {
 }
 
 impl Ended {
-    /// Nobody asked for it, and nobody is at fault: the store or the network.
+    /// Nobody asked for it, and our own store is at fault.
     pub(crate) fn passing(reason: &'static str, sentence: impl Into<String>) -> Self {
-        Self { next: Next::BackOff(false), reason, sentence: sentence.into() }
+        Self { next: Next::Ours, reason, sentence: sentence.into() }
     }
 }

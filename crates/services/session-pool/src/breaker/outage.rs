@@ -74,7 +74,7 @@ impl Outage {
         self.rests > 0
     }
 
-    /// A login begins. Each that begins must end in `failed` or `succeeded`, by a time-out if need be.
+    /// A login begins. Each that begins must end in `failed`, `succeeded` or `abandoned`, by a time-out if need be.
     pub fn began(&mut self) {
         self.probing += usize::from(self.rests > 0);
     }
@@ -120,6 +120,11 @@ impl Outage {
         if self.succeeded.len() < MOST {
             self.succeeded.insert(session, now);
         }
+    }
+
+    /// A login ended and says nothing of WhatsApp: its session went to another replica, or our own store was at fault.
+    pub fn abandoned(&mut self) {
+        self.probing = self.probing.saturating_sub(1);
     }
 
     fn forget(&mut self, now: Duration) {
@@ -198,6 +203,16 @@ mod tests {
             assert!(matches!(outage.failed(session(3), 0.0, now), Verdict::Everywhere { .. }));
             assert_eq!(outage.wait(now), seconds(rest));
             now += seconds(rest);
+        }
+    }
+
+    #[test]
+    fn a_probe_that_says_nothing_makes_room_for_another() {
+        let (mut outage, now) = fallen();
+        for _ in 0..2 * PROBES {
+            assert_eq!(outage.room(now), PROBES);
+            outage.began();
+            outage.abandoned();
         }
     }
 

@@ -106,14 +106,20 @@ impl Pump {
                 self.slots.states.insert(session, SessionState::Warm);
                 self.slots.errands_stale = true;
             }
-            Err(link) => drop(tokio::spawn(async move { link.close().await })),
+            Err(link) => {
+                self.slots.outage.abandoned();
+                tokio::spawn(async move { link.close().await });
+            }
         }
         self.stale = true;
     }
 
     pub(super) fn down(&mut self, session: SessionId, epoch: u64, ended: Ended) {
         tracing::info!(%session, epoch, reason = ended.reason, "not connected");
-        self.board.down(session, ended.next, self.parts.clock.now(), self.parts.lease.now());
+        let was_login = self.board.down(session, ended.next, self.parts.clock.now(), self.parts.lease.now());
+        if was_login && !matches!(ended.next, Next::BackOff(_)) {
+            self.slots.outage.abandoned();
+        }
         self.slots.states.insert(session, SessionState::Cold);
         self.slots.ended.push((session, epoch, ended));
         self.stale = true;
@@ -139,6 +145,11 @@ impl Pump {
             Next::Reconnect => return Ok(()),
             Next::LetGo => {
                 self.board.lost(session);
+                return Ok(());
+            }
+            Next::Ours => {
+                self.slots.failed_logins += 1;
+                self.board.connection_failed(session, Failure::Network, rand::random(), now);
                 return Ok(());
             }
             Next::BackOff(refused) => {

@@ -242,15 +242,17 @@ impl Board {
         self.entries.values_mut().filter_map(take).collect()
     }
 
-    /// A session's connection ended, or was not made. Its slot is free.
-    pub(super) fn down(&mut self, session: SessionId, next: Next, wall: DateTime<Utc>, now: Duration) {
-        let Some(entry) = self.entries.get_mut(&session) else { return };
-        let was_up = matches!(std::mem::take(&mut entry.berth.phase), Phase::Warm(_) | Phase::Draining(_));
+    /// A session's connection ended, or was not made. Its slot is free. Gives back whether it was still being made.
+    pub(super) fn down(&mut self, session: SessionId, next: Next, wall: DateTime<Utc>, now: Duration) -> bool {
+        let Some(entry) = self.entries.get_mut(&session) else { return true };
+        let phase = std::mem::take(&mut entry.berth.phase);
+        let was_up = matches!(phase, Phase::Warm(_) | Phase::Draining(_));
         let since = entry.berth.since.take().unwrap_or(wall);
         entry.berth.visited = Some(wall);
         if was_up && matches!(next, Next::Reconnect | Next::BackOff(_)) {
             entry.berth.losses.lost((wall - since).to_std().unwrap_or_default(), now);
         }
+        matches!(phase, Phase::Warming(_))
     }
 
     pub(super) fn connection_failed(&mut self, session: SessionId, failure: Failure, random: f64, now: Duration) {

@@ -111,6 +111,7 @@ impl Pairer for Devices {
 /// What the end of a connection means to the pool.
 fn ended(closed: &Closed) -> Ended {
     let next = match closed.next() {
+        _ if matches!(closed, Closed::Store { .. }) => Next::Ours,
         Step::Rest => Next::Nothing,
         Step::LetGo => Next::LetGo,
         Step::Reconnect => Next::Reconnect,
