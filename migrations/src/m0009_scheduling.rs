@@ -70,6 +70,7 @@ fn jobs() -> Vec<String> {
             updated_at timestamptz NOT NULL
         )"),
         one("CREATE INDEX ON queue.jobs (tenant_id, id)"),
+        one("CREATE INDEX ON queue.jobs (tenant_id, created_at)"),
         one("CREATE INDEX ON queue.jobs (updated_at) WHERE NOT settled"),
         tenant_table("queue", "jobs", Access::Full),
     ])

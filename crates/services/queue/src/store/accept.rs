@@ -224,7 +224,7 @@ async fn join(tx: &Tx, messages: &mut [NewMessage], outcomes: &mut [Outcome]) ->
     let named = messages.iter().zip(outcomes.iter()).filter(|(_, outcome)| outcome.is_none());
     let ids: BTreeSet<Uuid> = named.filter_map(|(message, _)| message.job.map(JobId::uuid)).collect();
     let mut known = jobs::hold(tx, ids.into_iter().collect()).await?;
-    let mut freed = Vec::new();
+    let mut freed: Vec<&NewMessage> = Vec::new();
     for (message, outcome) in messages.iter_mut().zip(outcomes).filter(|(_, outcome)| outcome.is_none()) {
         let Some(id) = message.job else { continue };
         let refusal = match known.get_mut(&id).filter(|job| job.tenant == message.tenant) {
@@ -240,15 +240,24 @@ async fn join(tx: &Tx, messages: &mut [NewMessage], outcomes: &mut [Outcome]) ->
             }
         };
         *outcome = Some(Err(refusal));
-        freed.extend(message.key.as_ref().map(|_| message.id.uuid()));
+        freed.push(message);
     }
     free(tx, freed).await
 }
 
 /// Gives back the keys of messages that are refused.
-async fn free(tx: &Tx, messages: Vec<Uuid>) -> Result<(), DbErr> {
-    if !messages.is_empty() {
-        tx.run("DELETE FROM queue.idempotency_keys WHERE message_id = ANY($1)", [messages.into()]).await?;
+async fn free(tx: &Tx, messages: Vec<&NewMessage>) -> Result<(), DbErr> {
+    let (mut tenants, mut keys, mut ids) = (Vec::new(), Vec::new(), Vec::new());
+    for message in messages {
+        let Some(key) = &message.key else { continue };
+        tenants.push(message.tenant.uuid());
+        keys.push(key.key.clone());
+        ids.push(message.id.uuid());
+    }
+    if !keys.is_empty() {
+        let sql = "DELETE FROM queue.idempotency_keys k USING UNNEST($1::uuid[], $2::text[], $3::uuid[]) AS n(tenant_id, key, message_id)
+                   WHERE k.tenant_id = n.tenant_id AND k.key = n.key AND k.message_id = n.message_id";
+        tx.run(sql, [tenants.into(), keys.into(), ids.into()]).await?;
     }
     Ok(())
 }
@@ -268,9 +277,7 @@ async fn charge(tx: &Tx, messages: &[NewMessage], outcomes: &mut [Outcome]) -> R
         quota::charge(tx, tenant, day, granted).await?;
         for &index in indexes.iter().skip(granted as usize) {
             outcomes[index] = Some(Err(Error::QuotaExceeded { limit: quota }));
-            if messages[index].key.is_some() {
-                freed.push(messages[index].id.uuid());
-            }
+            freed.push(&messages[index]);
         }
     }
     free(tx, freed).await

@@ -9,7 +9,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use sea_orm::{DbErr, QueryResult};
 use uuid::Uuid;
 
-use super::{Change, Store, apply};
+use super::{Change, Store, apply, planning};
 use crate::{Error, state::Fact};
 
 /// Messages in one commit.
@@ -130,37 +130,58 @@ impl Store {
 
     /// Has the messages of a job follow its state, in at most this many commits.
     pub(crate) async fn settle_job(&self, job: JobId, commits: usize) -> Result<(), Error> {
-        let mut after = Uuid::nil();
+        let mut pass = None;
         for _ in 0..commits {
             let store = self.clone();
-            let turn = self.db.engine.transaction("settle job", move |tx| async move { settle(&store, &tx, job, after).await }).await?;
+            pass = self.db.engine.transaction("settle job", move |tx| async move { settle(&store, &tx, job, pass).await }).await?;
             self.committed(false).await;
-            match turn {
-                Some(last) => after = last,
-                None => break,
+            if pass.is_none() {
+                break;
             }
         }
         Ok(())
     }
 }
 
-/// One commit of those that bring the messages of a job after its state; gives back where the next begins.
-async fn settle(store: &Store, tx: &Tx, job: JobId, after: Uuid) -> Result<Option<Uuid>, Error> {
-    let Some(row) = tx.row("SELECT state, settled FROM queue.jobs WHERE id = $1 FOR UPDATE", [job.uuid().into()]).await? else {
+/// How far the messages of a job follow a change of its state.
+#[derive(Clone, Copy)]
+struct Pass {
+    /// The change.
+    to: JobState,
+    at: DateTime<Utc>,
+    /// The last message that was looked at.
+    after: Uuid,
+}
+
+/// One commit of those that bring the messages of a job after its state; gives back where the next begins. When the state has changed
+/// again since the pass began, it begins anew: only a whole pass settles a job.
+async fn settle(store: &Store, tx: &Tx, job: JobId, pass: Option<Pass>) -> Result<Option<Pass>, Error> {
+    let sql = "SELECT state, settled, updated_at FROM queue.jobs WHERE id = $1 FOR UPDATE";
+    let Some(row) = tx.row(sql, [job.uuid().into()]).await? else {
         return Ok(None);
     };
-    let to = state(&row, 0)?;
+    let (to, at) = (state(&row, 0)?, row.try_get_by_index(2)?);
+    let after = pass.filter(|pass| pass.to == to && pass.at == at).map_or(Uuid::nil(), |pass| pass.after);
     if row.try_get_by_index(1)? {
         return Ok(None);
     }
-    // What is under way is locked, too: it may be on its way back.
+    // What is under way is locked, too: it may be on its way back. And read once it is locked: somebody may have held it, or let it go.
     let rows = tx
         .rows(
-            "SELECT m.id, coalesce(c.due_at, r.due_at), coalesce(c.held, false) FROM queue.messages m
-             JOIN queue.message_state s ON s.message_id = m.id
-             LEFT JOIN queue.scheduled c ON c.message_id = m.id LEFT JOIN queue.ready r ON r.message_id = m.id
+            "SELECT m.id FROM queue.messages m JOIN queue.message_state s ON s.message_id = m.id
              WHERE m.job_id = $1 AND m.id > $2 AND s.state IN (1, 2, 3, 4) ORDER BY m.id LIMIT $3",
             [job.uuid().into(), after.into(), TURN.into()],
+        )
+        .await?;
+    let ids = planning::ids(rows)?;
+    planning::lock(tx, &ids).await?;
+    let last = ids.last().copied().filter(|_| i64::try_from(ids.len()).is_ok_and(|read| read == TURN));
+    let rows = tx
+        .rows(
+            "SELECT s.message_id, coalesce(c.due_at, r.due_at), coalesce(c.held, false) FROM queue.message_state s
+             LEFT JOIN queue.scheduled c USING (message_id) LEFT JOIN queue.ready r USING (message_id)
+             WHERE s.message_id = ANY($1) AND s.state IN (1, 2, 3, 4)",
+            [ids.into()],
         )
         .await?;
     let now = store.now();
@@ -176,8 +197,8 @@ async fn settle(store: &Store, tx: &Tx, job: JobId, after: Uuid) -> Result<Optio
         }
     }
     apply::apply(store, tx, changes).await?;
-    if i64::try_from(rows.len()).is_ok_and(|read| read == TURN) {
-        return Ok(rows.last().map(|row| row.try_get_by_index(0)).transpose()?);
+    if let Some(after) = last {
+        return Ok(Some(Pass { to, at, after }));
     }
     tx.run("UPDATE queue.jobs SET settled = true WHERE id = $1", [job.uuid().into()]).await?;
     Ok(None)

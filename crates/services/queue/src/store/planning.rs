@@ -226,12 +226,12 @@ fn deferred(message: MessageId, until: DateTime<Utc>, closed: Option<Closed>, no
 }
 
 /// Holds the states of messages, in the order in which everyone else takes them.
-async fn lock(tx: &Tx, ids: &[Uuid]) -> Result<(), DbErr> {
+pub(super) async fn lock(tx: &Tx, ids: &[Uuid]) -> Result<(), DbErr> {
     tx.run("SELECT FROM queue.message_state WHERE message_id = ANY($1) ORDER BY message_id FOR UPDATE", [ids.to_vec().into()]).await?;
     Ok(())
 }
 
-fn ids(rows: Vec<QueryResult>) -> Result<Vec<Uuid>, DbErr> {
+pub(super) fn ids(rows: Vec<QueryResult>) -> Result<Vec<Uuid>, DbErr> {
     rows.iter().map(|row| row.try_get_by_index(0)).collect()
 }
 

@@ -205,12 +205,12 @@ impl Pump {
     }
 
     async fn turn(&mut self) -> Result<(), Error> {
-        self.write_rests().await?;
         if !self.parts.lease.holds() {
             // Another replica may have the sessions any moment now.
             self.hang_up();
             return Ok(());
         }
+        self.write_rests().await?;
         let since = self.parts.lease.now().saturating_sub(self.looked);
         if since >= self.parts.config.tick || (self.stale && since >= GLANCE && self.free() > 0) {
             self.look().await?;

@@ -143,10 +143,8 @@ impl Pump {
             Next::Nothing => {}
             // Ours as before; it is connected again at once.
             Next::Reconnect => return Ok(()),
-            Next::LetGo => {
-                self.board.lost(session);
-                return Ok(());
-            }
+            // Whoever has it by now keeps it: only our own claim ends.
+            Next::LetGo => {}
             Next::Ours => {
                 self.slots.failed_logins += 1;
                 self.board.connection_failed(session, Failure::Network, rand::random(), now);

@@ -30,6 +30,8 @@ const TOLD: usize = 500;
 #[derive(Default)]
 pub(super) struct Berth {
     pub phase: Phase,
+    /// Whether a login is under way, wanted still or not.
+    dialing: bool,
     /// Since when it has a slot, by the clock.
     pub since: Option<DateTime<Utc>>,
     pub backoff: Backoff,
@@ -186,6 +188,7 @@ impl Board {
         if entry.berth.has_slot() {
             return None;
         }
+        entry.berth.dialing = true;
         (entry.berth.phase, entry.berth.since, entry.berth.orphaned) = (Phase::Warming(epoch), Some(wall), false);
         (entry.berth.urgent, entry.berth.handed) = (entry.immediate + entry.berth.errands > 0, entry.offered.take().is_some());
         Some(Call { session, tenant: entry.tenant, epoch, device_name: name.clone(), presence: *presence })
@@ -194,6 +197,7 @@ impl Board {
     /// A session is connected; gives the link back when it is not wanted any more.
     pub(super) fn up(&mut self, session: SessionId, epoch: u64, link: Arc<dyn Link>, now: Duration) -> Result<(), Arc<dyn Link>> {
         let Some(entry) = self.entries.get_mut(&session) else { return Err(link) };
+        entry.berth.dialing = false;
         if !matches!(entry.berth.phase, Phase::Warming(of) if of == epoch) {
             return Err(link);
         }
@@ -245,14 +249,13 @@ impl Board {
     /// A session's connection ended, or was not made. Its slot is free. Gives back whether it was still being made.
     pub(super) fn down(&mut self, session: SessionId, next: Next, wall: DateTime<Utc>, now: Duration) -> bool {
         let Some(entry) = self.entries.get_mut(&session) else { return true };
-        let phase = std::mem::take(&mut entry.berth.phase);
-        let was_up = matches!(phase, Phase::Warm(_) | Phase::Draining(_));
+        let was_up = matches!(std::mem::take(&mut entry.berth.phase), Phase::Warm(_) | Phase::Draining(_));
         let since = entry.berth.since.take().unwrap_or(wall);
         entry.berth.visited = Some(wall);
         if was_up && matches!(next, Next::Reconnect | Next::BackOff(_)) {
             entry.berth.losses.lost((wall - since).to_std().unwrap_or_default(), now);
         }
-        matches!(phase, Phase::Warming(_))
+        std::mem::take(&mut entry.berth.dialing)
     }
 
     pub(super) fn connection_failed(&mut self, session: SessionId, failure: Failure, random: f64, now: Duration) {
