@@ -189,8 +189,10 @@ impl Board {
             return None;
         }
         entry.berth.dialing = true;
+        let used = |used: DateTime<Utc>| (wall - used).to_std().is_ok_and(|ago| ago < self.rules.linger);
+        let lingered = entry.berth.orphaned && sender.last_used.is_some_and(used);
         (entry.berth.phase, entry.berth.since, entry.berth.orphaned) = (Phase::Warming(epoch), Some(wall), false);
-        (entry.berth.urgent, entry.berth.handed) = (entry.immediate + entry.berth.errands > 0, entry.offered.take().is_some());
+        (entry.berth.urgent, entry.berth.handed) = (entry.immediate + entry.berth.errands > 0, entry.offered.take().is_some() || lingered);
         Some(Call { session, tenant: entry.tenant, epoch, device_name: name.clone(), presence: *presence })
     }
 

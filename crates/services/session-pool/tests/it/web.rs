@@ -364,6 +364,8 @@ async fn what_was_connected_when_a_replica_left_is_connected_again() -> Result<(
         Ok(())
     })
     .await?;
+    tokio::time::sleep(2 * house.config.pool.min_warm + Duration::from_secs(1)).await;
+    assert_eq!(connected().await?, "3", "they linger on, and were not only visited");
     second.stop().await;
     Ok(())
 }
