@@ -26,7 +26,7 @@ enum Command {
     Test(test::Options),
     /// Send real messages through a running Barid and look at the phones
     Demo(demo::Options),
-    /// Measure a release build: linked devices and their rotation
+    /// Measure a release build: the pipeline, linked devices, and their rotation
     Bench(bench::Options),
     /// Break things under load on a Barid of its own, and check that every promise was kept
     Chaos(chaos::Options),

@@ -141,7 +141,7 @@ impl Pump {
             // Stays with a replica that is gone: whoever takes it connects it again, for the receipts and replies it was waiting for.
             Next::Nothing if self.draining => return Ok(()),
             Next::Nothing => {}
-            // Ours as before; it is connected again at once.
+            // Ours as before; it is connected again as soon as something waits for it.
             Next::Reconnect => return Ok(()),
             // Whoever has it by now keeps it: only our own claim ends.
             Next::LetGo => {}
