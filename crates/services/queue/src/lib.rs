@@ -103,7 +103,9 @@ impl App {
         let jobs = Jobs::new(shutdown.clone());
         let directory = clients::Directory::new(&bus);
         let (committer, commits) = store::Committer::new(store.clone());
-        let committing = tokio::spawn(commits);
+        let (address_book, look_ups) = store::AddressBook::new(store.clone());
+        let (renderer, renderings) = clients::Renderer::new(&bus);
+        let batches = [tokio::spawn(commits), tokio::spawn(look_ups), tokio::spawn(renderings)];
         let relay = Relay::new(bus.clone(), store::Told::new(db.engine), told, clock, RelayConfig::default());
         let lag = relay.lag();
         health.metrics(move || lag.prometheus());
@@ -115,8 +117,8 @@ impl App {
         jobs::start(&jobs, &store, &directory, &config);
 
         let item = guard.input("/barid.queue.v1.MessageService/SendMessage").expect("the protos have the method");
-        let (renderer, sessions) = (clients::Renderer::new(&bus), clients::Sessions::new(&bus));
-        let state = api::State { store, committer, directory, renderer, sessions, guard: guard.clone(), item };
+        let sessions = clients::Sessions::new(&bus);
+        let state = api::State { store, committer, address_book, directory, renderer, sessions, guard: guard.clone(), item };
         let server = Server::new(bus.clone(), guard)
             .add(MessageServiceServer::new(state.clone()))
             .add(QueueServiceServer::new(state.clone()))
@@ -127,9 +129,11 @@ impl App {
             .add(LedgerServiceServer::new(state));
         server.run(shutdown, || health.serving()).await?;
         health.draining();
-        // Every call is answered by now, so the committers are gone and the last commits end the work.
-        if let Err(error) = committing.await {
-            tracing::error!(%error, "the committer failed");
+        // Every call is answered by now, so nobody hands anything over any more and the last batches end the work.
+        for batch in batches {
+            if let Err(error) = batch.await {
+                tracing::error!(%error, "a batch failed");
+            }
         }
         jobs.drained().await;
         bus.close().await;

@@ -163,8 +163,10 @@ impl App {
         jobs.spawn("pump", replica::live(heart, pump, bus.clone(), jobs.shutdown()));
         jobs::start(&jobs, &store, ledger, clock.clone(), arrived.clone(), patience.cloud);
 
+        let (intake, storing) = store::Intake::new(store.clone());
+        let storing = tokio::spawn(storing);
         let ttl = config.pool.heartbeat_ttl;
-        let state = api::State { store, directory, arrived, signals, pairer, blobs, clock, media_limit: config.web.media_limit, ttl };
+        let state = api::State { store, intake, directory, arrived, signals, pairer, blobs, clock, media_limit: config.web.media_limit, ttl };
         let server = Server::new(bus.clone(), Arc::new(Guard::new()))
             .add(SessionServiceServer::new(state.clone()))
             .add(PairingServiceServer::new(state.clone()))
@@ -172,6 +174,10 @@ impl App {
             .add(PoolServiceServer::new(state));
         server.run(shutdown, || health.serving()).await?;
         health.draining();
+        // Every call is answered by now, so the intakes are gone.
+        if let Err(error) = storing.await {
+            tracing::error!(%error, "the intake failed");
+        }
         jobs.drained().await;
         bus.close().await;
         Ok(())

@@ -79,3 +79,18 @@ impl Violations {
 pub fn reason(status: &Status) -> Option<String> {
     status.get_details_error_info().map(|info| info.reason)
 }
+
+/// A status as it stands inside an answer.
+pub fn to_rpc_status(status: &Status) -> tonic_types::Status {
+    // The details of a status are an encoded google.rpc.Status already.
+    prost::Message::decode(status.details())
+        .ok()
+        .filter(|decoded: &tonic_types::Status| decoded.code != 0)
+        .unwrap_or_else(|| tonic_types::Status { code: status.code().into(), message: status.message().to_owned(), details: Vec::new() })
+}
+
+/// A status that stood inside an answer.
+pub fn from_rpc_status(status: tonic_types::Status) -> Status {
+    let details = prost::Message::encode_to_vec(&status);
+    Status::with_details(Code::from_i32(status.code), status.message, details.into())
+}

@@ -3,10 +3,12 @@
 use barid_domain::{MessageId, SessionId, TenantId};
 use barid_proto::{
     Violations,
-    queue::v1::{BatchSendMessagesRequest, SendMessageRequest},
+    queue::v1::{BatchSendMessagesRequest, Message as MessageView, SendMessageRequest, SendWindow},
     template::v1::{MetaTemplateCall, Rendering},
+    timestamp,
 };
 use barid_vault::TenantKey;
+use chrono::{DateTime, SubsecRound, Utc};
 use prost::Message;
 use tonic::Status;
 
@@ -16,6 +18,7 @@ use crate::{
     content::Content,
     draft::{self, Draft, Key},
     lanes::Lane,
+    state::State as MessageState,
     store::{Accepted, Found, NewMessage, Recipient},
     target::Target,
 };
@@ -26,69 +29,21 @@ const LONGEST_CAPTION: usize = 1024;
 /// A request on its way, or what became of it.
 pub(super) type Step<T> = Result<T, Result<Accepted, Status>>;
 
+/// Requests of which some became messages, in their order.
+struct Prepared {
+    steps: Vec<Step<Draft>>,
+    messages: Vec<(NewMessage, Content)>,
+}
+
 impl State {
     /// Accepts messages of a tenant, each with its own outcome, in order.
     pub(super) async fn accept(&self, tenant: TenantId, lane: Lane, requests: Vec<SendMessageRequest>) -> Vec<Result<Accepted, Status>> {
         let count = requests.len();
-        match self.accept_all(tenant, lane, requests).await {
-            Ok(outcomes) => outcomes,
-            Err(status) => vec![Err(status); count],
-        }
-    }
-
-    async fn accept_all(
-        &self,
-        tenant: TenantId,
-        lane: Lane,
-        requests: Vec<SendMessageRequest>,
-    ) -> Result<Vec<Result<Accepted, Status>>, Status> {
-        let profile = self.directory.profile(tenant).await?;
-        let keys: Vec<Option<Key>> = requests.iter().map(|request| draft::key(request, profile.terms.country)).collect();
-        let mut known = self.store.known_keys(tenant, keys.iter().flatten().cloned().collect()).await?;
-
-        let now = self.store.now();
-        let mut steps: Vec<Step<Draft>> = Vec::with_capacity(requests.len());
-        for (request, key) in requests.into_iter().zip(&keys) {
-            // A repetition is answered from what is known, even where its schedule time has passed by now.
-            let repetition = key.as_ref().and_then(|key| match known.get(&key.key)? {
-                Ok(accepted) => Some(Ok(*accepted)),
-                Err(_) => known.remove(&key.key).map(|outcome| outcome.map_err(Status::from)),
-            });
-            steps.push(match repetition {
-                Some(outcome) => Err(outcome),
-                None => draft::check(request, profile.terms, lane, now).map_err(Err),
-            });
-        }
-        self.prepare(tenant, profile, keys, steps).await
-    }
-
-    /// Finds session, contact and text of each draft, seals it, and commits.
-    async fn prepare(
-        &self,
-        tenant: TenantId,
-        profile: Profile,
-        keys: Vec<Option<Key>>,
-        mut steps: Vec<Step<Draft>>,
-    ) -> Result<Vec<Result<Accepted, Status>>, Status> {
-        let targets = self.find_targets(tenant, &mut steps).await?;
-        let sessions = self.choose_sessions(tenant, &mut steps).await;
-        let phones = steps.iter().flatten().map(|draft| draft.recipient.clone()).collect();
-        let mut recipients = self.store.recipients(tenant, phones).await?.into_iter();
-        let recipients: Vec<Option<Recipient>> = steps.iter().map(|step| step.as_ref().ok().and_then(|_| recipients.next())).collect();
-        references::same_customer(&mut steps, &recipients, &targets);
-        let renderings = self.render(tenant, &mut steps, &recipients).await;
-
-        let vault_key = self.store.vault().tenant(tenant.uuid()).await.map_err(crate::Error::from)?;
-        let mut messages = Vec::new();
-        for ((((step, key), recipient), rendering), session) in steps.iter_mut().zip(keys).zip(recipients).zip(renderings).zip(sessions) {
-            if let (Ok(draft), Some(recipient), Some(session)) = (&*step, recipient, session) {
-                let target = draft.reference.and_then(|(target, _)| targets.get(&target).map(|found| (target, found)));
-                match self.message(tenant, profile, draft, key, recipient, rendering, session, target, &vault_key) {
-                    Ok(message) => messages.push(message),
-                    Err(status) => *step = Err(Err(status)),
-                }
-            }
-        }
+        let Prepared { steps, messages } = match self.prepare(tenant, lane, requests).await {
+            Ok(prepared) => prepared,
+            Err(status) => return vec![Err(status); count],
+        };
+        let messages = messages.into_iter().map(|(message, _)| message).collect();
         let mut committed = self.committer.accept(messages).await.into_iter();
         let outcomes = steps.into_iter().map(|step| match step {
             Ok(_) => committed
@@ -96,7 +51,82 @@ impl State {
                 .map_or_else(|| Err(Status::internal("a message was not committed")), |outcome| outcome.map_err(Status::from)),
             Err(outcome) => outcome,
         });
-        Ok(outcomes.collect())
+        outcomes.collect()
+    }
+
+    /// Accepts a message of a tenant, and gives it back as it stands, without its history.
+    pub(super) async fn accept_one(&self, tenant: TenantId, lane: Lane, request: SendMessageRequest) -> Result<MessageView, Status> {
+        let Prepared { mut steps, mut messages } = self.prepare(tenant, lane, vec![request]).await?;
+        let (accepted, sent) = match (steps.pop(), messages.pop()) {
+            (Some(Err(outcome)), _) => (outcome?, None),
+            (_, Some((message, content))) => {
+                let sent = message.job.is_none().then(|| view(&message, content));
+                let outcome = self.committer.accept(vec![message]).await.pop().unwrap_or(Err(crate::Error::Busy));
+                (outcome?, sent)
+            }
+            _ => return Err(Status::internal("a message was not committed")),
+        };
+        // What has just begun to wait is as it was handed over; of everything else the ledger knows more.
+        if let (Some(sent), Some(contact), MessageState::Queued) = (sent, accepted.contact, accepted.state) {
+            return Ok(MessageView { contact_id: contact.to_string(), ..sent });
+        }
+        let mut message = self.store.message(tenant, accepted.id).await?;
+        message.history.clear();
+        Ok(message)
+    }
+
+    /// Finds session, contact and text for each request, and seals it.
+    async fn prepare(&self, tenant: TenantId, lane: Lane, requests: Vec<SendMessageRequest>) -> Result<Prepared, Status> {
+        let profile = self.directory.profile(tenant).await?;
+        let keys: Vec<Option<Key>> = requests.iter().map(|request| draft::key(request, profile.terms.country)).collect();
+        let now = self.store.now();
+        let steps = requests.into_iter().map(|request| draft::check(request, profile.terms, lane, now).map_err(Err));
+        let mut steps: Vec<Step<Draft>> = steps.collect();
+        let messages = self.messages(tenant, profile, &keys, &mut steps).await?;
+        self.recall(tenant, &keys, &mut steps).await?;
+        Ok(Prepared { steps, messages })
+    }
+
+    /// A repetition is answered with what is known, even where it would be refused today: its schedule time has passed, its template is gone.
+    /// The commit knows the keys of what is not refused.
+    async fn recall<T>(&self, tenant: TenantId, keys: &[Option<Key>], steps: &mut [Step<T>]) -> Result<(), Status> {
+        let refused = steps.iter_mut().zip(keys).filter(|(step, _)| matches!(step, Err(Err(_))));
+        let (refused, keys): (Vec<_>, Vec<_>) = refused.filter_map(|(step, key)| Some((step, key.clone()?))).unzip();
+        for (step, known) in refused.into_iter().zip(self.store.known_keys(tenant, keys).await?) {
+            if let Some(outcome) = known {
+                *step = Err(outcome.map_err(Status::from));
+            }
+        }
+        Ok(())
+    }
+
+    async fn messages(
+        &self,
+        tenant: TenantId,
+        profile: Profile,
+        keys: &[Option<Key>],
+        steps: &mut [Step<Draft>],
+    ) -> Result<Vec<(NewMessage, Content)>, Status> {
+        let targets = self.find_targets(tenant, steps).await?;
+        let sessions = self.choose_sessions(tenant, steps).await;
+        let phones = steps.iter().flatten().map(|draft| draft.recipient.clone()).collect();
+        let mut recipients = self.address_book.recipients(tenant, phones).await?.into_iter();
+        let recipients: Vec<Option<Recipient>> = steps.iter().map(|step| step.as_ref().ok().and_then(|_| recipients.next())).collect();
+        references::same_customer(steps, &recipients, &targets);
+        let renderings = self.render(tenant, steps, &recipients).await;
+
+        let vault_key = self.store.vault().tenant(tenant.uuid()).await.map_err(crate::Error::from)?;
+        let mut messages = Vec::new();
+        for ((((step, key), recipient), rendering), session) in steps.iter_mut().zip(keys).zip(recipients).zip(renderings).zip(sessions) {
+            if let (Ok(draft), Some(recipient), Some(session)) = (&*step, recipient, session) {
+                let target = draft.reference.and_then(|(target, _)| targets.get(&target).map(|found| (target, found)));
+                match self.message(tenant, profile, draft, key.clone(), recipient, rendering, session, target, &vault_key) {
+                    Ok(message) => messages.push(message),
+                    Err(status) => *step = Err(Err(status)),
+                }
+            }
+        }
+        Ok(messages)
     }
 
     async fn choose_sessions(&self, tenant: TenantId, steps: &mut [Step<Draft>]) -> Vec<Option<SessionId>> {
@@ -124,6 +154,7 @@ impl State {
                 && !draft.request.template.is_empty()
             {
                 items.push(RenderRequest {
+                    tenant_id: tenant.to_string(),
                     template: draft.request.template.clone(),
                     locale: draft.request.locale.clone(),
                     variables: draft.request.variables.clone(),
@@ -131,7 +162,7 @@ impl State {
                 });
             }
         }
-        let mut rendered = self.renderer.render(tenant, items).await.into_iter();
+        let mut rendered = self.renderer.render(items).await.into_iter();
         let mut renderings = Vec::with_capacity(steps.len());
         for step in steps {
             let wanted = step.as_ref().is_ok_and(|draft| !draft.request.template.is_empty());
@@ -159,7 +190,7 @@ impl State {
         session: SessionId,
         target: Option<(Target, &Found)>,
         vault_key: &TenantKey,
-    ) -> Result<NewMessage, Status> {
+    ) -> Result<(NewMessage, Content), Status> {
         let (id, now): (MessageId, _) = (self.store.mint(), self.store.now());
         let request = &draft.request;
         let mut content = Content {
@@ -188,7 +219,7 @@ impl State {
             (version, locale) = (rendering.version, rendering.locale);
         }
         fits(&content, if request.template.is_empty() { "text" } else { "template" })?;
-        Ok(NewMessage {
+        let message = NewMessage {
             id,
             event: self.store.mint(),
             tenant,
@@ -211,7 +242,8 @@ impl State {
             key,
             day: profile.day(now),
             quota: profile.daily_quota,
-        })
+        };
+        Ok((message, content))
     }
 
     /// Judges each item of a batch by its own limits, and gives it what the call says for all: its key, window and job.
@@ -235,6 +267,34 @@ impl State {
             Ok(message)
         });
         checked.collect()
+    }
+}
+
+/// A message that was accepted and waits for its session, as the API shows it. Its contact is known when it is committed.
+fn view(message: &NewMessage, content: Content) -> MessageView {
+    // The ledger keeps microseconds.
+    let time = |time: DateTime<Utc>| Some(timestamp(time.trunc_subsecs(6)));
+    MessageView {
+        id: message.id.to_string(),
+        tenant_id: message.tenant.to_string(),
+        session_id: message.session.to_string(),
+        recipient: content.recipient,
+        state: MessageState::Queued as i32,
+        lane: message.lane as i32,
+        template: message.template.clone(),
+        template_version: message.template_version,
+        locale: message.locale.clone(),
+        text: content.text,
+        media_url: content.media_url,
+        client_reference: message.client_reference.clone(),
+        create_time: time(message.created_at),
+        due_time: time(message.asked),
+        expire_time: time(message.expires_at),
+        window: message.window.map(|window| {
+            let (start, end) = window.texts();
+            SendWindow { start, end }
+        }),
+        ..MessageView::default()
     }
 }
 

@@ -6,6 +6,7 @@ use barid_bus::tenant;
 use barid_domain::{MessageId, TenantId};
 use barid_proto::{
     Violations, fault, ids,
+    status::to_rpc_status,
     queue::v1::{
         AcceptedMessage, BatchOutcome, BatchSendMessagesRequest, BatchSendMessagesResponse, CancelMessageRequest, GetMessageRequest,
         ListMessagesRequest, ListMessagesResponse, Message, MessageState, RedriveMessagesRequest, RedriveMessagesResponse,
@@ -136,11 +137,7 @@ impl State {
     }
 
     async fn send(&self, tenant: TenantId, request: SendMessageRequest) -> Result<Response<Message>, Status> {
-        let mut outcomes = self.accept(tenant, Lane::Immediate, vec![request]).await;
-        let accepted = outcomes.pop().unwrap_or_else(|| Err(Status::internal("an outcome is missing")))?;
-        let mut message = self.store.message(tenant, accepted.id).await?;
-        message.history.clear();
-        Ok(Response::new(message))
+        self.accept_one(tenant, Lane::Immediate, request).await.map(Response::new)
     }
 
     /// The filter of a request; `None` when it names a number that no contact has.
@@ -178,15 +175,6 @@ fn to_outcome(outcome: Result<crate::store::Accepted, Status>) -> batch_outcome:
         }),
         Err(status) => batch_outcome::Outcome::Error(to_rpc_status(&status)),
     }
-}
-
-/// A status as it stands inside an answer.
-fn to_rpc_status(status: &Status) -> tonic_types::Status {
-    // The details of a status are an encoded google.rpc.Status already.
-    prost::Message::decode(status.details())
-        .ok()
-        .filter(|decoded: &tonic_types::Status| decoded.code != 0)
-        .unwrap_or_else(|| tonic_types::Status { code: status.code().into(), message: status.message().to_owned(), details: Vec::new() })
 }
 
 fn not_possible(what: &str, rule: &str, found: Standing) -> Status {

@@ -19,13 +19,14 @@ use tonic::Status;
 
 use crate::{
     clients::{Directory, Renderer, Sessions},
-    store::{Committer, Store},
+    store::{AddressBook, Committer, Store},
 };
 
 #[derive(Clone)]
 pub(crate) struct State {
     pub store: Store,
     pub committer: Committer,
+    pub address_book: AddressBook,
     pub directory: Directory,
     pub renderer: Renderer,
     pub sessions: Sessions,

@@ -60,18 +60,21 @@ pub(crate) struct Accepted {
     pub state: State,
     /// Whether an earlier call with the same key made it.
     pub repeated: bool,
+    /// Whom it goes to; of a new one only.
+    pub contact: Option<ContactId>,
 }
 
 /// What a key stood for already.
 pub(crate) type Known = Result<Accepted, Error>;
 
 impl Store {
-    /// What keys of a tenant stand for already; those that are new are missing.
-    pub(crate) async fn known_keys(&self, tenant: TenantId, keys: Vec<Key>) -> Result<HashMap<String, Known>, Error> {
+    /// What keys of a tenant stand for already, in order; `None` for those that are new.
+    pub(crate) async fn known_keys(&self, tenant: TenantId, keys: Vec<Key>) -> Result<Vec<Option<Known>>, Error> {
         if keys.is_empty() {
-            return Ok(HashMap::new());
+            return Ok(Vec::new());
         }
-        self.db.tenant.transaction(tenant, move |tx| async move { Ok(look_up(&tx, tenant, &keys).await?) }).await
+        let read = move |tx: Tx| async move { look_up(&tx, &keys.iter().map(|key| (tenant, key)).collect::<Vec<_>>()).await };
+        Ok(self.db.tenant.transaction(tenant, read).await?)
     }
 
     /// Accepts messages of many tenants in one commit, each with its own outcome, in order.
@@ -96,7 +99,7 @@ async fn accept(store: &Store, tx: &Tx, mut messages: Vec<NewMessage>) -> Result
     let accepted: Vec<&NewMessage> =
         messages.iter().zip(&outcomes).filter(|(_, outcome)| outcome.is_none()).map(|(message, _)| message).collect();
     let waiting = accepted.iter().any(|message| first_state(message) == State::Queued);
-    insert(tx, &accepted).await?;
+    let persons = insert(tx, &accepted).await?;
     let mut joined = BTreeMap::new();
     for job in accepted.iter().filter_map(|message| message.job) {
         *joined.entry(job).or_default() += 1;
@@ -106,7 +109,8 @@ async fn accept(store: &Store, tx: &Tx, mut messages: Vec<NewMessage>) -> Result
     for (message, outcome) in messages.iter().zip(&mut outcomes) {
         if outcome.is_none() {
             let state = if superseded.contains(&message.id.uuid()) { State::Cancelled } else { first_state(message) };
-            *outcome = Some(Ok(Accepted { id: message.id, state, repeated: false }));
+            let contact = Some(person(&persons, message.recipient.contact));
+            *outcome = Some(Ok(Accepted { id: message.id, state, repeated: false, contact }));
         }
     }
     for (follower, leader) in followers {
@@ -162,8 +166,8 @@ async fn settle_keys(tx: &Tx, messages: &[NewMessage], outcomes: &mut [Outcome])
         )
         .await?;
     let taken: HashSet<Uuid> = taken.iter().map(|row| row.try_get_by_index(0)).collect::<Result<_, _>>()?;
-    let mut followers = Vec::new();
-    for ((tenant, _), group) in groups {
+    let (mut followers, mut repetitions) = (Vec::new(), Vec::new());
+    for (_, group) in groups {
         let leader = group[0];
         if taken.contains(&messages[leader].id.uuid()) {
             for &follower in &group[1..] {
@@ -177,11 +181,12 @@ async fn settle_keys(tx: &Tx, messages: &[NewMessage], outcomes: &mut [Outcome])
             }
             continue;
         }
-        for index in group {
-            let Some(key) = messages[index].key.clone() else { continue };
-            let known = look_up(tx, tenant, std::slice::from_ref(&key)).await?.remove(&key.key);
-            outcomes[index] = Some(known.unwrap_or(Err(Error::Busy)));
-        }
+        repetitions.extend(group);
+    }
+    let keys: Vec<(TenantId, &Key)> =
+        repetitions.iter().filter_map(|&index| Some((messages[index].tenant, messages[index].key.as_ref()?))).collect();
+    for (index, known) in repetitions.iter().zip(look_up(tx, &keys).await?) {
+        outcomes[*index] = Some(known.unwrap_or(Err(Error::Busy)));
     }
     Ok(followers)
 }
@@ -189,7 +194,7 @@ async fn settle_keys(tx: &Tx, messages: &[NewMessage], outcomes: &mut [Outcome])
 /// The outcome of a message that repeats another one in the same commit.
 fn repeated(leader: &Outcome) -> Result<Accepted, Error> {
     match leader {
-        Some(Ok(accepted)) => Ok(Accepted { repeated: true, ..*accepted }),
+        Some(Ok(accepted)) => Ok(Accepted { repeated: true, contact: None, ..*accepted }),
         Some(Err(Error::QuotaExceeded { limit })) => Err(Error::QuotaExceeded { limit: *limit }),
         Some(Err(Error::JobFull { limit })) => Err(Error::JobFull { limit: *limit }),
         Some(Err(Error::JobCancelled)) => Err(Error::JobCancelled),
@@ -198,25 +203,31 @@ fn repeated(leader: &Outcome) -> Result<Accepted, Error> {
     }
 }
 
-async fn look_up(tx: &Tx, tenant: TenantId, keys: &[Key]) -> Result<HashMap<String, Known>, DbErr> {
-    let names: Vec<String> = keys.iter().map(|key| key.key.clone()).collect();
+/// What keys stand for, in order.
+async fn look_up(tx: &Tx, keys: &[(TenantId, &Key)]) -> Result<Vec<Option<Known>>, DbErr> {
+    if keys.is_empty() {
+        return Ok(Vec::new());
+    }
+    let (tenants, names): (Vec<Uuid>, Vec<String>) = keys.iter().map(|(tenant, key)| (tenant.uuid(), key.key.clone())).unzip();
     let rows = tx
         .rows(
-            "SELECT k.key, k.digest, k.message_id, s.state FROM queue.idempotency_keys k JOIN queue.message_state s USING (message_id)
-             WHERE k.tenant_id = $1 AND k.key = ANY($2)",
-            [tenant.uuid().into(), names.into()],
+            "SELECT k.tenant_id, k.key, k.digest, k.message_id, s.state
+             FROM (SELECT DISTINCT * FROM UNNEST($1::uuid[], $2::text[]) AS n(tenant_id, key)) n
+             JOIN queue.idempotency_keys k USING (tenant_id, key) JOIN queue.message_state s USING (message_id)",
+            [tenants.into(), names.into()],
         )
         .await?;
-    let mut known = HashMap::new();
+    let mut known: HashMap<(Uuid, String), (Vec<u8>, Accepted)> = HashMap::new();
     for row in rows {
-        let name: String = row.try_get_by_index(0)?;
-        let digest: Vec<u8> = row.try_get_by_index(1)?;
-        let state = State::from_number(row.try_get_by_index(3)?).unwrap_or(State::Failed);
-        let accepted = Accepted { id: MessageId::from_uuid(row.try_get_by_index(2)?), state, repeated: true };
-        let same = keys.iter().any(|key| key.key == name && key.digest == digest);
-        known.insert(name, if same { Ok(accepted) } else { Err(Error::KeyReused) });
+        let state = State::from_number(row.try_get_by_index(4)?).unwrap_or(State::Failed);
+        let accepted = Accepted { id: MessageId::from_uuid(row.try_get_by_index(3)?), state, repeated: true, contact: None };
+        known.insert((row.try_get_by_index(0)?, row.try_get_by_index(1)?), (row.try_get_by_index(2)?, accepted));
     }
-    Ok(known)
+    let of = |(tenant, key): &(TenantId, &Key)| {
+        let (digest, accepted) = known.get(&(tenant.uuid(), key.key.clone()))?;
+        Some(if *digest == key.digest { Ok(*accepted) } else { Err(Error::KeyReused) })
+    };
+    Ok(keys.iter().map(of).collect())
 }
 
 /// Has messages join their jobs, which are held from here on; what a job does not take is refused and its key given back.
@@ -270,22 +281,31 @@ async fn charge(tx: &Tx, messages: &[NewMessage], outcomes: &mut [Outcome]) -> R
             due.entry((message.tenant, message.day)).or_default().push(index);
         }
     }
+    let wish = |indexes: &Vec<usize>| quota::Wish {
+        messages: u32::try_from(indexes.len()).unwrap_or(u32::MAX),
+        quota: messages[indexes[0]].quota,
+    };
+    let granted = quota::take(tx, &due.iter().map(|(day, indexes)| (*day, wish(indexes))).collect()).await?;
     let mut freed = Vec::new();
-    for ((tenant, day), indexes) in due {
-        let quota = messages[indexes[0]].quota;
-        let granted = quota::hold(tx, tenant, day, quota).await?.min(u32::try_from(indexes.len()).unwrap_or(u32::MAX));
-        quota::charge(tx, tenant, day, granted).await?;
-        for &index in indexes.iter().skip(granted as usize) {
-            outcomes[index] = Some(Err(Error::QuotaExceeded { limit: quota }));
+    for (day, indexes) in due {
+        for &index in indexes.iter().skip(granted.get(&day).map_or(0, |granted| *granted as usize)) {
+            outcomes[index] = Some(Err(Error::QuotaExceeded { limit: messages[index].quota }));
             freed.push(&messages[index]);
         }
     }
     free(tx, freed).await
 }
 
-async fn insert(tx: &Tx, messages: &[&NewMessage]) -> Result<(), DbErr> {
+/// What contacts turned out to be other ones, each with the one that it is.
+type Persons = HashMap<ContactId, ContactId>;
+
+fn person(persons: &Persons, contact: ContactId) -> ContactId {
+    *persons.get(&contact).unwrap_or(&contact)
+}
+
+async fn insert(tx: &Tx, messages: &[&NewMessage]) -> Result<Persons, DbErr> {
     if messages.is_empty() {
-        return Ok(());
+        return Ok(Persons::new());
     }
     fn column<T>(messages: &[&NewMessage], read: impl Fn(&NewMessage) -> T) -> Value
     where
@@ -363,11 +383,12 @@ async fn insert(tx: &Tx, messages: &[&NewMessage]) -> Result<(), DbErr> {
     .await?;
     let ended = ended.iter().map(|row| row.try_get_by_index(0).map(ContactId::from_uuid)).collect::<Result<Vec<_>, _>>()?;
     let persons = follow(tx, messages, ended).await?;
-    barid_db::append(tx, EVENTS, messages.iter().map(|message| accepted_event(message, &persons)).collect()).await
+    barid_db::append(tx, EVENTS, messages.iter().map(|message| accepted_event(message, &persons)).collect()).await?;
+    Ok(persons)
 }
 
 /// Gives messages of contacts that ended since they were looked up to those that they turned out to be.
-async fn follow(tx: &Tx, messages: &[&NewMessage], ended: Vec<ContactId>) -> Result<HashMap<ContactId, ContactId>, DbErr> {
+async fn follow(tx: &Tx, messages: &[&NewMessage], ended: Vec<ContactId>) -> Result<Persons, DbErr> {
     let mut persons = HashMap::new();
     for contact in ended {
         let person = people::hold(tx, contact).await?;
@@ -380,8 +401,7 @@ async fn follow(tx: &Tx, messages: &[&NewMessage], ended: Vec<ContactId>) -> Res
     Ok(persons)
 }
 
-fn accepted_event(message: &NewMessage, persons: &HashMap<ContactId, ContactId>) -> NewEvent {
-    let contact = message.recipient.contact;
+fn accepted_event(message: &NewMessage, persons: &Persons) -> NewEvent {
     NewEvent {
         id: message.event,
         tenant: message.tenant,
@@ -390,7 +410,7 @@ fn accepted_event(message: &NewMessage, persons: &HashMap<ContactId, ContactId>)
         at: message.created_at,
         payload: Payload::Message(MessagePayload {
             session_id: message.session.to_string(),
-            contact_id: persons.get(&contact).unwrap_or(&contact).to_string(),
+            contact_id: person(persons, message.recipient.contact).to_string(),
             template: message.template.clone(),
             lane: message.lane.name().to_owned(),
             attempt: 0,

@@ -1,6 +1,6 @@
 //! Contacts and their aliases.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use barid_db::Tx;
 use barid_domain::{ContactId, Phone, TenantId};
@@ -41,36 +41,48 @@ pub(crate) struct ContactRow {
 const PHONE: i16 = AliasKind::Phone as i16;
 
 impl Store {
-    /// The contacts of phone numbers, in order. New ones are made when a message to them is accepted.
-    pub(crate) async fn recipients(&self, tenant: TenantId, phones: Vec<Phone>) -> Result<Vec<Recipient>, Error> {
-        let key = self.vault.tenant(tenant.uuid()).await?;
-        let indexes: Vec<Vec<u8>> = phones.iter().map(|phone| index(&key, AliasKind::Phone, &phone.to_string())).collect();
-        let wanted = indexes.clone();
-        let rows = self
-            .db
-            .tenant
-            .transaction(tenant, move |tx| async move {
-                tx.rows(
-                    "SELECT a.blind_index, c.id, c.names FROM queue.contact_aliases a JOIN queue.contacts c ON c.id = a.contact_id
-                     WHERE a.tenant_id = $1 AND a.kind = $2 AND a.blind_index = ANY($3)",
-                    [tenant.uuid().into(), PHONE.into(), wanted.into()],
-                )
-                .await
-            })
-            .await?;
-        let mut known: HashMap<Vec<u8>, Recipient> = HashMap::new();
-        for row in &rows {
-            let contact = ContactId::from_uuid(row.try_get_by_index(1)?);
-            let names = open_names(&key, tenant, contact, row.try_get_by_index(2)?)?;
-            known.insert(row.try_get_by_index(0)?, Recipient { contact, names, new: None });
+    /// The contacts of tenants' phone numbers, in order; those that there are none of yet are new. What is wrong with one tenant is told to
+    /// its callers only.
+    pub(super) async fn recipients(&self, wanted: Vec<(TenantId, Phone)>) -> Result<Vec<Result<Recipient, Error>>, Error> {
+        let mut aliases = Vec::with_capacity(wanted.len());
+        for (tenant, phone) in wanted {
+            aliases.push(self.vault.tenant(tenant.uuid()).await.map(|key| {
+                let phone = phone.to_string();
+                let index = index(&key, AliasKind::Phone, &phone);
+                (tenant, key, phone, index)
+            }));
         }
-        let recipients = phones.iter().zip(indexes).map(|(phone, index)| {
+        let tenants: Vec<Uuid> = aliases.iter().flatten().map(|(tenant, ..)| tenant.uuid()).collect();
+        let indexes: Vec<Vec<u8>> = aliases.iter().flatten().map(|(.., index)| index.clone()).collect();
+        let read = move |tx: Tx| async move {
+            tx.rows(
+                "SELECT a.tenant_id, a.blind_index, c.id, c.names
+                 FROM (SELECT DISTINCT * FROM UNNEST($1::uuid[], $2::bytea[]) AS n(tenant_id, blind_index)) n
+                 JOIN queue.contact_aliases a ON a.tenant_id = n.tenant_id AND a.kind = $3 AND a.blind_index = n.blind_index
+                 JOIN queue.contacts c ON c.id = a.contact_id",
+                [tenants.into(), indexes.into(), PHONE.into()],
+            )
+            .await
+        };
+        let mut found: HashMap<(Uuid, Vec<u8>), (ContactId, Option<Vec<u8>>)> = HashMap::new();
+        for row in self.db.engine.transaction("recipients", read).await? {
+            let contact = ContactId::from_uuid(row.try_get_by_index(2)?);
+            found.insert((row.try_get_by_index(0)?, row.try_get_by_index(1)?), (contact, row.try_get_by_index(3)?));
+        }
+        let mut made: HashMap<(Uuid, Vec<u8>), Recipient> = HashMap::new();
+        let recipients = aliases.into_iter().map(|alias| {
+            let (tenant, key, phone, index) = alias?;
+            let place = (tenant.uuid(), index);
+            if let Some((contact, names)) = found.get(&place) {
+                let names = open_names(&key, tenant, *contact, names.as_deref())?;
+                return Ok(Recipient { contact: *contact, names, new: None });
+            }
             let make = || {
                 let contact: ContactId = self.mint();
-                let value = key.seal(alias_place(tenant, contact), phone.to_string().as_bytes());
-                Recipient { contact, names: BTreeMap::new(), new: Some(NewAlias { index: index.clone(), value }) }
+                let value = key.seal(alias_place(tenant, contact), phone.as_bytes());
+                Recipient { contact, names: BTreeMap::new(), new: Some(NewAlias { index: place.1.clone(), value }) }
             };
-            known.entry(index.clone()).or_insert_with(make).clone()
+            Ok(made.entry(place.clone()).or_insert_with(make).clone())
         });
         Ok(recipients.collect())
     }
@@ -94,7 +106,7 @@ impl Store {
             // Not against accepts, which hold the contact shared.
             let lock = tx.row("SELECT names FROM queue.contacts WHERE id = $1 FOR NO KEY UPDATE", [contact.uuid().into()]).await?;
             let sealed = lock.map(|row| row.try_get_by_index::<Option<Vec<u8>>>(0)).transpose()?.flatten();
-            let mut merged = open_names(&key, tenant, contact, sealed)?;
+            let mut merged = open_names(&key, tenant, contact, sealed.as_deref())?;
             for (language, name) in names {
                 if name.is_empty() {
                     merged.remove(&language);
@@ -147,13 +159,38 @@ pub(super) async fn settle(tx: &Tx, messages: impl Iterator<Item = &mut NewMessa
             new.entry((message.tenant.uuid(), alias.index.clone())).or_default().push(message);
         }
     }
-    for ((tenant, index), messages) in new {
+    if new.is_empty() {
+        return Ok(());
+    }
+    let (mut tenants, mut indexes, mut contacts, mut values, mut times) = (vec![], vec![], vec![], vec![], vec![]);
+    for ((tenant, index), messages) in &new {
         let Some(first) = messages.first() else { continue };
-        let Some(alias) = first.recipient.new.clone() else { continue };
-        let tenant = TenantId::from_uuid(tenant);
-        let mut contact = first.recipient.contact;
-        if !insert(tx, tenant, contact, index.clone(), alias.value, first.created_at).await?
-            && let Some(row) = find(tx, tenant, &index).await?
+        tenants.push(*tenant);
+        indexes.push(index.clone());
+        contacts.push(first.recipient.contact.uuid());
+        values.push(first.recipient.new.as_ref().map(|alias| alias.value.clone()).unwrap_or_default());
+        times.push(first.created_at);
+    }
+    let inserted = tx
+        .rows(
+            "WITH alias AS (
+                INSERT INTO queue.contact_aliases (tenant_id, kind, blind_index, contact_id, value, learnt_at)
+                SELECT n.tenant_id, $6, n.blind_index, n.contact_id, n.value, n.at
+                FROM UNNEST($1::uuid[], $2::bytea[], $3::uuid[], $4::bytea[], $5::timestamptz[])
+                     WITH ORDINALITY AS n(tenant_id, blind_index, contact_id, value, at, place) ORDER BY n.place
+                ON CONFLICT DO NOTHING RETURNING contact_id, tenant_id, learnt_at
+             ), contact AS (
+                INSERT INTO queue.contacts (id, tenant_id, created_at) SELECT contact_id, tenant_id, learnt_at FROM alias
+             )
+             SELECT contact_id FROM alias",
+            [tenants.into(), indexes.into(), contacts.into(), values.into(), times.into(), PHONE.into()],
+        )
+        .await?;
+    let inserted = inserted.iter().map(|row| row.try_get_by_index(0)).collect::<Result<HashSet<Uuid>, _>>()?;
+    for ((tenant, index), messages) in new {
+        let Some(mut contact) = messages.first().map(|message| message.recipient.contact) else { continue };
+        if !inserted.contains(&contact.uuid())
+            && let Some(row) = find(tx, TenantId::from_uuid(tenant), &index).await?
         {
             contact = ContactId::from_uuid(row.try_get_by_index(0)?);
         }
@@ -197,7 +234,7 @@ async fn load(tx: &Tx, key: &TenantKey, tenant: TenantId, contact: ContactId) ->
     }
     Ok(ContactRow {
         id: contact,
-        names: open_names(key, tenant, contact, row.try_get_by_index(0)?)?,
+        names: open_names(key, tenant, contact, row.try_get_by_index::<Option<Vec<u8>>>(0)?.as_deref())?,
         aliases: known,
         last_inbound_at: row.try_get_by_index(2)?,
         created_at: row.try_get_by_index(1)?,
@@ -232,10 +269,10 @@ pub(super) fn open_names(
     key: &TenantKey,
     tenant: TenantId,
     contact: ContactId,
-    sealed: Option<Vec<u8>>,
+    sealed: Option<&[u8]>,
 ) -> Result<BTreeMap<String, String>, Error> {
     let Some(sealed) = sealed else { return Ok(BTreeMap::new()) };
-    let json = key.open(names_place(tenant, contact), &sealed)?;
+    let json = key.open(names_place(tenant, contact), sealed)?;
     serde_json::from_slice(&json).map_err(|_| barid_vault::Error::Sealed.into())
 }
 

@@ -1,6 +1,7 @@
 //! The ledger's tables.
 
 mod accept;
+mod address_book;
 mod apply;
 mod claim;
 mod committer;
@@ -32,9 +33,12 @@ use barid_domain::{Clock, MessageId, Minter};
 use barid_vault::Vault;
 use tokio::sync::Notify;
 
+use crate::Error;
+
 pub use sea_orm::DbErr;
 
 pub(crate) use accept::{Accepted, NewMessage};
+pub(crate) use address_book::AddressBook;
 pub(crate) use apply::{Change, Closes, Standings, Ticket};
 pub(crate) use claim::{Claimed, SessionClaim};
 pub(crate) use committer::Committer;
@@ -90,4 +94,10 @@ impl Store {
             self.bus.notify("demand", Default::default()).await;
         }
     }
+}
+
+/// What each of so many callers hears of work that failed for all of them.
+fn shared_failure<T>(what: &str, error: &Error, callers: usize) -> Vec<Result<T, Error>> {
+    tracing::error!(%error, callers, "{what}");
+    std::iter::repeat_with(|| Err(Error::Database(DbErr::Custom(what.to_owned())))).take(callers).collect()
 }

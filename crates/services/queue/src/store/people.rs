@@ -174,7 +174,7 @@ async fn join(tx: &Tx, key: &TenantKey, tenant: TenantId, contacts: BTreeSet<Con
     let mut rows = Vec::new();
     for row in tx.rows(sql, [ids.into()]).await? {
         let contact = ContactId::from_uuid(row.try_get_by_index(0)?);
-        let names = contacts::open_names(key, tenant, contact, row.try_get_by_index(1)?)?;
+        let names = contacts::open_names(key, tenant, contact, row.try_get_by_index::<Option<Vec<u8>>>(1)?.as_deref())?;
         rows.push((row.try_get_by_index::<DateTime<Utc>>(2)?, contact, names));
     }
     rows.sort_by_key(|(created_at, contact, _)| (*created_at, *contact));

@@ -28,6 +28,51 @@ pub(super) async fn hold(tx: &Tx, tenant: TenantId, day: NaiveDate, quota: u32) 
     Ok(quota.saturating_sub(u32::try_from(used).unwrap_or(0)))
 }
 
+/// What a tenant wants to send on a day, and may.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Wish {
+    pub messages: u32,
+    pub quota: u32,
+}
+
+/// Charges what days have room for, and says how many messages of each that was. Holds the days until the transaction ends.
+pub(super) async fn take(
+    tx: &Tx,
+    wishes: &BTreeMap<(TenantId, NaiveDate), Wish>,
+) -> Result<BTreeMap<(TenantId, NaiveDate), u32>, DbErr> {
+    if wishes.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let rows = tx
+        .rows(
+            // In the order in which everyone holds them.
+            "INSERT INTO queue.quota_usage AS q (tenant_id, day, used)
+             SELECT * FROM UNNEST($1::uuid[], $2::date[], $3::int[]) AS n(tenant_id, day, used) ORDER BY 1, 2
+             ON CONFLICT (tenant_id, day) DO UPDATE SET used = q.used + excluded.used
+             RETURNING tenant_id, day, used - coalesce(
+                (SELECT r.returned FROM queue.quota_returned r WHERE r.tenant_id = q.tenant_id AND r.day = q.day), 0)",
+            [
+                wishes.keys().map(|(tenant, _)| tenant.uuid()).collect::<Vec<_>>().into(),
+                wishes.keys().map(|(_, day)| *day).collect::<Vec<_>>().into(),
+                wishes.values().map(|wish| wish.messages.cast_signed()).collect::<Vec<_>>().into(),
+            ],
+        )
+        .await?;
+    let mut granted = BTreeMap::new();
+    for row in rows {
+        let day = (TenantId::from_uuid(row.try_get_by_index(0)?), row.try_get_by_index::<NaiveDate>(1)?);
+        let used = u32::try_from(row.try_get_by_index::<i32>(2)?).unwrap_or(0);
+        let Some(wish) = wishes.get(&day) else { continue };
+        let excess = used.saturating_sub(wish.quota).min(wish.messages);
+        if excess > 0 {
+            let sql = "UPDATE queue.quota_usage SET used = used - $3 WHERE tenant_id = $1 AND day = $2";
+            tx.run(sql, [day.0.uuid().into(), day.1.into(), excess.cast_signed().into()]).await?;
+        }
+        granted.insert(day, wish.messages - excess);
+    }
+    Ok(granted)
+}
+
 /// Charges messages to a day that is held.
 pub(super) async fn charge(tx: &Tx, tenant: TenantId, day: NaiveDate, messages: u32) -> Result<(), DbErr> {
     if messages > 0 {

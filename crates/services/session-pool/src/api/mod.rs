@@ -12,11 +12,12 @@ use std::{sync::Arc, time::Duration};
 use barid_domain::Clock;
 use tokio::sync::Notify;
 
-use crate::{clients::Directory, link::Pairer, signals::Signals, store::Store};
+use crate::{clients::Directory, link::Pairer, signals::Signals, store::{Intake, Store}};
 
 #[derive(Clone)]
 pub(crate) struct State {
     pub store: Store,
+    pub intake: Intake,
     pub directory: Directory,
     /// Notified when a webhook was stored.
     pub arrived: Arc<Notify>,

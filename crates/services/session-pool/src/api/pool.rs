@@ -39,7 +39,7 @@ impl PoolService for State {
     async fn ingest_webhook(&self, request: Request<IngestWebhookRequest>) -> Result<Response<IngestWebhookResponse>, Status> {
         let IngestWebhookRequest { app, body } = request.into_inner();
         let parts = webhook::cut(&body).map_err(|error| Violations::one("body", "invalid_webhook", error.to_string()))?;
-        let stored = if parts.is_empty() { 0 } else { self.store.ingest(app, parts).await? };
+        let stored = if parts.is_empty() { 0 } else { self.intake.ingest(app, parts).await? };
         if stored > 0 {
             self.arrived.notify_one();
         }

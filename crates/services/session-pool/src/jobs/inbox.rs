@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// Deliveries taken at once.
-const BATCH: u32 = 100;
+const BATCH: u32 = 500;
 /// Receipts of one call: far below what the bus carries.
 const RECEIPTS: usize = 500;
 /// Inbound messages of one call, each of which is a commit of its own in the ledger.

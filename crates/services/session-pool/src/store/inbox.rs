@@ -1,14 +1,18 @@
 //! Table `webhook_inbox`: what Meta told, sealed, until the ledger knows it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use barid_db::Tx;
 use barid_domain::{SessionId, TenantId};
+use barid_runtime::{BatchLimits, Batcher};
 use barid_vault::Place;
 use uuid::Uuid;
 
-use super::Store;
+use super::{CLOUD, DbErr, Store};
 use crate::Error;
+
+/// One after the other, so that what Meta told first is stored first.
+const TOGETHER: BatchLimits = BatchLimits { items: 100, at_once: 1, waiting: 10_000 };
 
 /// A stored part of a webhook, opened.
 #[derive(Clone, Debug)]
@@ -24,42 +28,90 @@ const TURN: i64 = 0x62_6172_6964_0001;
 /// After so many tries a delivery no longer holds back the later ones of its session.
 const PATIENCE: i32 = 5;
 
-impl Store {
-    /// Commits the parts of a webhook, by Meta's id of their number, as far as the number is a live session registered with this app.
-    /// Says how many were stored.
+/// A webhook to keep: the app it came for, and its parts by Meta's id of their number.
+type Webhook = (String, BTreeMap<String, Vec<u8>>);
+
+/// Keeps webhooks: many of them in one commit. Clone it freely.
+#[derive(Clone)]
+pub(crate) struct Intake(Batcher<Webhook, Option<u32>>);
+
+impl Intake {
+    /// An intake and its work, which ends when every intake is dropped.
+    pub(crate) fn new(store: Store) -> (Self, impl Future<Output = ()> + Send) {
+        let (batcher, driver) = Batcher::new(TOGETHER, move |webhooks: Vec<Webhook>| {
+            let store = store.clone();
+            async move {
+                let count = webhooks.len();
+                store.ingest(webhooks).await.unwrap_or_else(|error| {
+                    tracing::error!(%error, webhooks = count, "webhooks are not stored; Meta repeats them");
+                    vec![None; count]
+                })
+            }
+        });
+        (Self(batcher), driver)
+    }
+
+    /// Commits the parts of a webhook as far as their numbers are live sessions registered with this app. Says how many were stored.
     pub(crate) async fn ingest(&self, app: String, parts: BTreeMap<String, Vec<u8>>) -> Result<u32, Error> {
-        let numbers: Vec<String> = parts.keys().cloned().collect();
+        let stored = self.0.call([(app, parts)]).await.pop().flatten().flatten();
+        stored.ok_or_else(|| Error::Database(DbErr::Custom("a webhook was not stored".to_owned())))
+    }
+}
+
+impl Store {
+    /// Commits webhooks; says of each how many of its parts were stored, `None` where its tenant's key is not to be had.
+    async fn ingest(&self, webhooks: Vec<Webhook>) -> Result<Vec<Option<u32>>, Error> {
+        let places = webhooks.iter().flat_map(|(app, parts)| parts.keys().map(move |number| (app.clone(), number.clone())));
+        let found = self.numbers(places.unzip()).await?;
+        let (mut ids, mut tenants, mut sessions, mut bodies) = (vec![], vec![], vec![], vec![]);
+        let mut stored = Vec::with_capacity(webhooks.len());
+        for (app, parts) in webhooks {
+            let mut sealed = Vec::new();
+            for (number, body) in parts {
+                let Some(&(session, tenant)) = found.get(&(app.clone(), number)) else { continue };
+                let id = self.ids.mint::<()>().uuid();
+                match self.vault.tenant(tenant).await {
+                    Ok(key) => sealed.push(Some((id, tenant, session, key.seal(place(tenant, id), &body)))),
+                    Err(error) => {
+                        tracing::error!(%session, %error, "a webhook is not stored; Meta repeats it");
+                        sealed.push(None);
+                    }
+                }
+            }
+            let sealed: Option<Vec<_>> = sealed.into_iter().collect();
+            stored.push(sealed.as_ref().map(|sealed| u32::try_from(sealed.len()).unwrap_or(u32::MAX)));
+            for (id, tenant, session, body) in sealed.into_iter().flatten() {
+                ids.push(id);
+                tenants.push(tenant);
+                sessions.push(session);
+                bodies.push(body);
+            }
+        }
+        if !ids.is_empty() {
+            let insert = "INSERT INTO session_pool.webhook_inbox (id, tenant_id, session_id, body, received_at, due_at)
+                          SELECT *, now(), now() FROM UNNEST($1::uuid[], $2::uuid[], $3::uuid[], $4::bytea[])";
+            let work = move |tx: Tx| async move { tx.run(insert, [ids.into(), tenants.into(), sessions.into(), bodies.into()]).await };
+            self.db.engine.transaction("ingest webhooks", work).await?;
+        }
+        Ok(stored)
+    }
+
+    /// Session and tenant of numbers, by app and Meta's id of the number.
+    async fn numbers(&self, (apps, numbers): (Vec<String>, Vec<String>)) -> Result<HashMap<(String, String), (Uuid, Uuid)>, Error> {
         let find = move |tx: Tx| async move {
             tx.rows(
-                "SELECT id, tenant_id, phone_number_id FROM session_pool.sessions
-                 WHERE phone_number_id = ANY($1) AND app = $2 AND deleted_at IS NULL",
-                [numbers.into(), app.into()],
+                "SELECT s.app, s.phone_number_id, s.id, s.tenant_id FROM session_pool.sessions s
+                 JOIN (SELECT DISTINCT * FROM UNNEST($1::text[], $2::text[]) AS n(app, phone_number_id)) n USING (app, phone_number_id)
+                 WHERE s.connector = $3 AND s.deleted_at IS NULL",
+                [apps.into(), numbers.into(), CLOUD.into()],
             )
             .await
         };
-        let (mut ids, mut tenants, mut sessions, mut bodies) = (vec![], vec![], vec![], vec![]);
+        let mut found = HashMap::new();
         for row in self.db.engine.transaction("find numbers", find).await? {
-            let tenant: Uuid = row.try_get_by_index(1)?;
-            let Some(body) = parts.get(&row.try_get_by_index::<String>(2)?) else { continue };
-            let id = self.ids.mint::<()>().uuid();
-            bodies.push(self.vault.tenant(tenant).await?.seal(place(tenant, id), body));
-            ids.push(id);
-            tenants.push(tenant);
-            sessions.push(row.try_get_by_index::<Uuid>(0)?);
+            found.insert((row.try_get_by_index(0)?, row.try_get_by_index(1)?), (row.try_get_by_index(2)?, row.try_get_by_index(3)?));
         }
-        if ids.is_empty() {
-            return Ok(0);
-        }
-        let insert = move |tx: Tx| async move {
-            tx.run(
-                "INSERT INTO session_pool.webhook_inbox (id, tenant_id, session_id, body, received_at, due_at)
-                 SELECT *, now(), now() FROM UNNEST($1::uuid[], $2::uuid[], $3::uuid[], $4::bytea[])",
-                [ids.into(), tenants.into(), sessions.into(), bodies.into()],
-            )
-            .await
-        };
-        let stored = self.db.engine.transaction("ingest webhook", insert).await?;
-        Ok(u32::try_from(stored).unwrap_or(u32::MAX))
+        Ok(found)
     }
 
     /// Commits what a session's own connection heard.

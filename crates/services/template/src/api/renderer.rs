@@ -8,6 +8,7 @@ use std::{
 use barid_domain::TenantId;
 use barid_proto::{
     fault, ids,
+    status::to_rpc_status,
     template::v1::{
         RenderFailure, RenderItem, RenderMessagesRequest, RenderMessagesResponse, RenderOutcome, render_outcome::Outcome,
         renderer_service_server::RendererService,
@@ -22,24 +23,31 @@ use crate::{
     render::{Locale, Tenant},
 };
 
-/// What an item is rendered with: its locale and template, or why there is none.
-type Found = Result<(Locale, Arc<Entry>), RenderFailure>;
+/// Tenant, template and locale as an item names them.
+type Wanted = (String, String, String);
+/// What an item is rendered with: its tenant, locale and template, or why there is none.
+type Found = Result<(Arc<Tenant>, Locale, Arc<Entry>), RenderFailure>;
+
+fn wanted(item: &RenderItem) -> Wanted {
+    (item.tenant_id.clone(), item.template.clone(), item.locale.clone())
+}
 
 #[tonic::async_trait]
 impl RendererService for State {
     async fn render_messages(&self, request: Request<RenderMessagesRequest>) -> Result<Response<RenderMessagesResponse>, Status> {
-        let RenderMessagesRequest { tenant_id, items } = request.into_inner();
-        let id: TenantId = ids::argument("tenantId", &tenant_id)?;
-        let tenant = self.tenants.get(id).await?;
-        // A bulk of messages mostly has one template and locale.
-        let mut found: HashMap<(String, String), Found> = HashMap::new();
+        let RenderMessagesRequest { tenant_id, mut items } = request.into_inner();
+        for item in items.iter_mut().filter(|item| item.tenant_id.is_empty()) {
+            item.tenant_id.clone_from(&tenant_id);
+        }
+        // A bulk of messages mostly has one tenant, template and locale.
+        let mut found: HashMap<Wanted, Result<Found, Status>> = HashMap::new();
         for item in &items {
-            if let Slot::Vacant(slot) = found.entry((item.template.clone(), item.locale.clone())) {
-                slot.insert(self.find(id, &tenant, item).await?);
+            if let Slot::Vacant(slot) = found.entry(wanted(item)) {
+                slot.insert(self.find(item).await);
             }
         }
         // Hundreds of messages take tens of milliseconds of processor.
-        let work = move || items.into_iter().map(|item| RenderOutcome { outcome: Some(outcome(item, &found, &tenant)) }).collect();
+        let work = move || items.into_iter().map(|item| RenderOutcome { outcome: Some(outcome(item, &found)) }).collect();
         let outcomes = tokio::task::spawn_blocking(work).await.map_err(|error| {
             tracing::error!(%error, "rendering ended early");
             fault(Code::Internal, "INTERNAL", "something went wrong inside; the operators can see what")
@@ -49,14 +57,16 @@ impl RendererService for State {
 }
 
 impl State {
-    async fn find(&self, id: TenantId, tenant: &Tenant, item: &RenderItem) -> Result<Found, Status> {
+    async fn find(&self, item: &RenderItem) -> Result<Found, Status> {
+        let id: TenantId = ids::argument("tenantId", &item.tenant_id)?;
+        let tenant = self.tenants.get(id).await?;
         let wanted = if item.locale.is_empty() { Ok(tenant.locale.clone()) } else { item.locale.parse::<Locale>() };
         let wanted = match wanted {
             Ok(wanted) => wanted,
             Err(error) => return Ok(Err(failure("locale", "template_not_found", error.to_string()))),
         };
         Ok(match self.catalog.find(id, &item.template, &wanted).await? {
-            Some(entry) => Ok((wanted, entry)),
+            Some(entry) => Ok((tenant, wanted, entry)),
             None => {
                 let name: String = item.template.chars().take(64).collect();
                 let description = format!("there is no template `{name}` in {wanted}; create it, or name one of those that are listed");
@@ -66,10 +76,11 @@ impl State {
     }
 }
 
-fn outcome(item: RenderItem, found: &HashMap<(String, String), Found>, tenant: &Arc<Tenant>) -> Outcome {
-    let (wanted, entry) = match found.get(&(item.template, item.locale)) {
-        Some(Ok(found)) => found,
-        Some(Err(failure)) => return Outcome::Failure(failure.clone()),
+fn outcome(item: RenderItem, found: &HashMap<Wanted, Result<Found, Status>>) -> Outcome {
+    let (tenant, wanted, entry) = match found.get(&wanted(&item)) {
+        Some(Ok(Ok(found))) => found,
+        Some(Ok(Err(failure))) => return Outcome::Failure(failure.clone()),
+        Some(Err(status)) => return Outcome::Error(to_rpc_status(status)),
         None => return Outcome::Failure(failure("template", "template_not_found", "there is no such template".to_owned())),
     };
     match fill(entry, tenant, wanted, item.contact_names, convert::variables(item.variables)) {

@@ -143,7 +143,7 @@ pub struct Rendering {
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct RenderMessagesRequest {
-    /// `ten_...`
+    /// `ten_...`: the tenant of items that name none.
     #[prost(string, tag = "1")]
     pub tenant_id: ::prost::alloc::string::String,
     #[prost(message, repeated, tag = "2")]
@@ -151,6 +151,9 @@ pub struct RenderMessagesRequest {
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct RenderItem {
+    /// `ten_...`; the request's when empty.
+    #[prost(string, tag = "5")]
+    pub tenant_id: ::prost::alloc::string::String,
     /// Name of the template.
     #[prost(string, tag = "1")]
     pub template: ::prost::alloc::string::String,
@@ -172,19 +175,23 @@ pub struct RenderMessagesResponse {
     #[prost(message, repeated, tag = "1")]
     pub outcomes: ::prost::alloc::vec::Vec<RenderOutcome>,
 }
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct RenderOutcome {
-    #[prost(oneof = "render_outcome::Outcome", tags = "1, 2")]
+    #[prost(oneof = "render_outcome::Outcome", tags = "1, 2, 3")]
     pub outcome: ::core::option::Option<render_outcome::Outcome>,
 }
 /// Nested message and enum types in `RenderOutcome`.
 pub mod render_outcome {
-    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    #[derive(Clone, PartialEq, ::prost::Oneof)]
     pub enum Outcome {
         #[prost(message, tag = "1")]
         Rendering(super::Rendering),
+        /// What is wrong with the item.
         #[prost(message, tag = "2")]
         Failure(super::RenderFailure),
+        /// Why it could not be rendered, through no fault of the item: its tenant or templates were not to be had.
+        #[prost(message, tag = "3")]
+        Error(::tonic_types::Status),
     }
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -913,7 +920,7 @@ pub mod renderer_service_client {
             self.inner = self.inner.max_encoding_message_size(limit);
             self
         }
-        /// Renders many messages of one tenant, each with its own outcome, in the order asked.
+        /// Renders many messages of any tenants, each with its own outcome, in the order asked.
         pub async fn render_messages(
             &mut self,
             request: impl tonic::IntoRequest<super::RenderMessagesRequest>,
@@ -958,7 +965,7 @@ pub mod renderer_service_server {
     /// Generated trait containing gRPC methods that should be implemented for use with RendererServiceServer.
     #[async_trait]
     pub trait RendererService: std::marker::Send + std::marker::Sync + 'static {
-        /// Renders many messages of one tenant, each with its own outcome, in the order asked.
+        /// Renders many messages of any tenants, each with its own outcome, in the order asked.
         async fn render_messages(
             &self,
             request: tonic::Request<super::RenderMessagesRequest>,
