@@ -7,7 +7,7 @@ use async_nats::jetstream::{
     consumer::{AckPolicy, DeliverPolicy, pull},
 };
 use barid_proto::events::v1::{Event, Position};
-use futures::{FutureExt, StreamExt};
+use futures::StreamExt;
 use prost::Message;
 use tokio_util::sync::CancellationToken;
 
@@ -37,6 +37,10 @@ pub enum Applied {
 pub trait Consumer: Send + Sync + 'static {
     /// The entity whose events it reads.
     fn entity(&self) -> &'static str;
+    /// How long the first event of a batch waits for others: each batch is a transaction.
+    fn gather(&self) -> Duration {
+        Duration::ZERO
+    }
     /// Whether it counts an event of its entity's stream. The stream may hold other entities of the same ledger, which are passed over.
     fn wants(&self, event: &Event) -> bool {
         event.entity == self.entity()
@@ -105,10 +109,15 @@ async fn run<C: Consumer>(bus: &Bus, consumer: &C, shutdown: &CancellationToken)
             () = shutdown.cancelled() => return Ok(Ended::Shutdown),
         };
         let mut waiting = VecDeque::from_iter([first]);
+        let until = tokio::time::Instant::now() + consumer.gather();
         while waiting.len() < BATCH
-            && let Some(more) = messages.next().now_or_never()
+            && let Ok(more) = tokio::time::timeout_at(until, messages.next()).await
         {
+            let ended = !matches!(more, Some(Ok(_)));
             waiting.push_back(more);
+            if ended {
+                break;
+            }
         }
         let mut events = Vec::with_capacity(waiting.len());
         let mut to = at;

@@ -86,6 +86,8 @@ enum Error {
 impl<O: Outbox> Relay<O> {
     /// How long a replica that was overtaken leaves the work to the other.
     const STAND_BACK: Duration = Duration::from_secs(1);
+    /// Looks into the ledger are transactions, and at least so far apart while batches are not full.
+    const GATHER: Duration = Duration::from_millis(5);
     /// How often an idle relay compares the stream with what it knows.
     const VERIFY: Duration = Duration::from_secs(2);
 
@@ -109,12 +111,17 @@ impl<O: Outbox> Relay<O> {
         let mut cursor = None;
         let mut pause = Duration::ZERO;
         let mut verified = tokio::time::Instant::now();
+        let mut next = verified;
         loop {
             tokio::select! {
                 () = shutdown.cancelled() => return,
-                () = self.wake.notified() => pause = Duration::from_millis(2),
+                () = self.wake.notified() => {
+                    pause = Self::GATHER;
+                    tokio::time::sleep_until(next).await;
+                }
                 () = tokio::time::sleep(pause) => {}
             }
+            next = tokio::time::Instant::now() + Self::GATHER;
             if verified.elapsed() > Self::VERIFY {
                 verified = tokio::time::Instant::now();
                 cursor = self.verify(cursor).await;
@@ -124,9 +131,10 @@ impl<O: Outbox> Relay<O> {
                 self.lag.told(at.position);
             }
             pause = match advanced {
-                Ok(told) if told > 0 => Duration::ZERO,
+                Ok(told) if told == self.config.batch as usize => Duration::ZERO,
+                Ok(told) if told > 0 => Self::GATHER,
                 // Just after a commit the horizon may still lie before it: look again soon, then less often.
-                Ok(_) => (pause * 2).clamp(Duration::from_millis(2), self.config.idle),
+                Ok(_) => (pause * 2).clamp(Self::GATHER, self.config.idle),
                 Err(Error::Overtaken) => {
                     cursor = None;
                     Self::STAND_BACK

@@ -47,8 +47,8 @@ impl Db {
     /// The same with another bound for how long a transaction may take.
     pub async fn connect_for(config: &Config, longest: Duration) -> Result<Self, Error> {
         Ok(Self {
-            tenant: Tenant::new(pool("tenant_url", &config.tenant_url, config.max_connections).await?, longest),
-            engine: Engine::new(pool("engine_url", &config.engine_url, config.max_connections).await?, longest),
+            tenant: Tenant::new(pool("tenant_url", &config.tenant_url, config.max_connections, &[]).await?, longest),
+            engine: Engine::new(pool("engine_url", &config.engine_url, config.max_connections, &KEYS_ONLY).await?, longest),
         })
     }
 
@@ -58,7 +58,16 @@ impl Db {
     }
 }
 
-async fn pool(which: &'static str, url: &Secret, max_connections: u32) -> Result<DatabaseConnection, Error> {
+/// What engines do goes along keys. Before a table was first analysed the planner takes it for empty, and the plan that it then chooses, to
+/// read the whole of it, stays with the connection while the table grows.
+const KEYS_ONLY: [(&str, &str); 3] = [("enable_seqscan", "off"), ("enable_hashjoin", "off"), ("enable_mergejoin", "off")];
+
+async fn pool(
+    which: &'static str,
+    url: &Secret,
+    max_connections: u32,
+    planner: &'static [(&'static str, &'static str)],
+) -> Result<DatabaseConnection, Error> {
     let mut options = ConnectOptions::new(url.expose());
     options
         .max_connections(max_connections)
@@ -70,7 +79,10 @@ async fn pool(which: &'static str, url: &Secret, max_connections: u32) -> Result
         .sqlx_logging(false)
         // A transaction that hangs would hold back the telling of every later event.
         .map_sqlx_postgres_opts(|options| {
-            options.options([("statement_timeout", "15s"), ("idle_in_transaction_session_timeout", "15s"), ("lock_timeout", "10s")])
+            // No query is so large that compiling it would pay, and a plan that is discouraged looks as if it were.
+            options
+                .options([("statement_timeout", "15s"), ("idle_in_transaction_session_timeout", "15s"), ("lock_timeout", "10s"), ("jit", "off")])
+                .options(planner.iter().copied())
         });
     Database::connect(options).await.map_err(|source| Error::Connect { which, source })
 }

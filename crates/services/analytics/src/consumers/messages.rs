@@ -1,5 +1,7 @@
 //! What happened to messages, counted.
 
+use std::time::Duration;
+
 use barid_bus::{Applied, BoxError, Checkpoint, Consumer};
 use barid_proto::events::v1::Event;
 
@@ -7,11 +9,18 @@ use crate::{store::Store, tally::Tally};
 
 const NAME: &str = "messages";
 
+/// Figures may be so old.
+const GATHER: Duration = Duration::from_millis(100);
+
 pub(crate) struct Messages(pub Store);
 
 impl Consumer for Messages {
     fn entity(&self) -> &'static str {
         "message"
+    }
+
+    fn gather(&self) -> Duration {
+        GATHER
     }
 
     async fn checkpoint(&self) -> Result<Option<Checkpoint>, BoxError> {

@@ -11,7 +11,7 @@ use barid_proto::{
 use barid_runtime::Jobs;
 use barid_whatsapp::cloud::webhook::{self, Inbound, Status as MessageStatus, StatusKind};
 use chrono::TimeDelta;
-use tokio::sync::Notify;
+use tokio::{sync::Notify, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -27,6 +27,8 @@ const BATCH: u32 = 500;
 const RECEIPTS: usize = 500;
 /// Inbound messages of one call, each of which is a commit of its own in the ledger.
 const INBOUND: usize = 100;
+/// Looks into the inbox are transactions, and at least so far apart while batches are not full.
+const GATHER: Duration = Duration::from_millis(10);
 /// How often an idle inbox is looked into by itself.
 const IDLE: Duration = Duration::from_millis(500);
 
@@ -66,15 +68,17 @@ impl Contents {
 
 impl Inbox {
     async fn run(self, shutdown: CancellationToken) {
+        let mut next = Instant::now();
         loop {
             tokio::select! {
                 () = shutdown.cancelled() => return,
-                () = self.arrived.notified() => {}
+                () = self.arrived.notified() => tokio::time::sleep_until(next).await,
                 () = tokio::time::sleep(IDLE) => {}
             }
+            next = Instant::now() + GATHER;
             while !shutdown.is_cancelled() {
                 match self.turn().await {
-                    Ok(0) => break,
+                    Ok(taken) if taken < BATCH as usize => break,
                     Ok(_) => {}
                     Err(error) => {
                         tracing::warn!(%error, "webhooks wait");

@@ -11,6 +11,8 @@ use crate::{Error, clients::repeat, pace::Answer, share::share};
 
 /// Most messages of one claim: even the longest fit into one answer on the bus.
 const CLAIM: u32 = 50;
+/// Claims are transactions of the ledger, and at least so far apart while they are not full.
+pub(super) const GATHER: Duration = Duration::from_millis(5);
 
 /// A claim that is repeated until it is answered.
 pub(super) struct Pending {
@@ -24,7 +26,7 @@ impl Pump {
     /// Claims as many messages as can be sent at once, shared between tenants, and sends them.
     pub(super) async fn claim(&mut self) -> Result<(), Error> {
         let now = self.parts.lease.now();
-        if self.pending.is_none() && !self.draining {
+        if self.pending.is_none() && !self.draining && now >= self.next_claim {
             let wishes = self.board.wishes(now, self.parts.clock.now());
             let granted = share(&wishes, &self.board.held(), self.free().min(CLAIM));
             let sessions: Vec<SessionClaim> = granted
@@ -38,6 +40,7 @@ impl Pump {
             if sessions.is_empty() {
                 return Ok(());
             }
+            self.next_claim = now + GATHER;
             let request = ClaimRequest { claim_id: Uuid::new_v4().to_string(), sessions };
             self.pending = Some(Pending { request, failures: 0, next: now });
         }

@@ -96,6 +96,8 @@ pub(crate) struct Pump {
     slots: Slots,
     notices: Notices,
     pending: Option<Pending>,
+    /// Uptime before which nothing more is claimed.
+    next_claim: Duration,
     /// Replicas that left since the last heartbeat counted them as alive.
     left: HashSet<Uuid>,
     /// When that heartbeat was.
@@ -166,6 +168,7 @@ impl Pump {
             slots,
             notices,
             pending: None,
+            next_claim: Duration::ZERO,
             left: HashSet::new(),
             counted: DateTime::default(),
             rests: HashMap::new(),
@@ -232,7 +235,7 @@ impl Pump {
         let glance = if self.stale { GLANCE.saturating_sub(since) } else { tick };
         let ready = match &self.pending {
             Some(pending) => pending.next.saturating_sub(now),
-            None => self.board.wait(now),
+            None => self.board.wait(now).max(self.next_claim.saturating_sub(now)),
         };
         tick.min(glance).min(ready)
     }

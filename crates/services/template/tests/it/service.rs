@@ -3,7 +3,7 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use barid_domain::TenantId;
 use barid_proto::{
-    status::reason,
+    status::{from_rpc_status, reason},
     template::v1::{
         CreateTemplateRequest, DeleteTemplateRequest, GetTemplateRequest, ListTemplatesRequest, MetaTemplate, PreviewTemplateRequest,
         RenderFailure, RenderItem, RenderMessagesRequest, Rendering, Template, render_outcome::Outcome,
@@ -54,11 +54,12 @@ impl House {
     async fn render(&self, tenant: TenantId, items: Vec<RenderItem>) -> Result<Vec<Result<Rendering, RenderFailure>>, Status> {
         let answer = self.renderer().render_messages(RenderMessagesRequest { tenant_id: tenant.to_string(), items }).await?;
         let outcome = |outcome| match outcome {
-            Some(Outcome::Rendering(rendering)) => Ok(rendering),
-            Some(Outcome::Failure(failure)) => Err(failure),
+            Some(Outcome::Rendering(rendering)) => Ok(Ok(rendering)),
+            Some(Outcome::Failure(failure)) => Ok(Err(failure)),
+            Some(Outcome::Error(status)) => Err(from_rpc_status(status)),
             None => panic!("an outcome"),
         };
-        Ok(answer.into_inner().outcomes.into_iter().map(|item| outcome(item.outcome)).collect())
+        answer.into_inner().outcomes.into_iter().map(|item| outcome(item.outcome)).collect()
     }
 
     async fn text(&self, tenant: TenantId, name: &str) -> Result<String> {
@@ -116,6 +117,22 @@ async fn the_queue_has_its_messages_rendered() -> Result<()> {
 
     assert_eq!(house.render(nobody(), vec![invoice()]).await.expect_err("no tenant").code(), Code::NotFound);
     house.stop().await;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_wrong_with_one_tenant_is_no_matter_to_the_others_of_a_call() -> Result<()> {
+    let house = House::start().await?;
+    let (first, second) = (house.add(laundry()), house.add(laundry()));
+    house.create(first, template("ready", "ar-EG", "جاهز")).await?;
+    let item = |tenant: TenantId| RenderItem { tenant_id: tenant.to_string(), template: "ready".into(), ..RenderItem::default() };
+    let items = vec![item(first), item(nobody()), RenderItem { tenant_id: second.to_string(), ..invoice() }];
+    let answer = house.renderer().render_messages(RenderMessagesRequest { items, ..Default::default() }).await?.into_inner();
+    let [own, unknown, other] = answer.outcomes.as_slice() else { panic!("an outcome for every item") };
+    assert!(matches!(&own.outcome, Some(Outcome::Rendering(rendering)) if rendering.text == "جاهز"), "{own:?}");
+    assert!(matches!(&other.outcome, Some(Outcome::Rendering(rendering)) if format!("{}\n", rendering.text) == GOLDEN), "{other:?}");
+    let Some(Outcome::Error(status)) = unknown.outcome.clone() else { panic!("{unknown:?}") };
+    assert_eq!(from_rpc_status(status).code(), Code::NotFound);
     Ok(())
 }
 
