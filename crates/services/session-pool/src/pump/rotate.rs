@@ -36,7 +36,8 @@ impl Pump {
                 let sweep = TimeDelta::from_std(self.board.rules.sweep).unwrap_or(TimeDelta::MAX);
                 let due = self.parts.store.due_devices(wall - sweep, MOST_DUE).await?;
                 let orphans = self.parts.store.orphans(self.parts.patience.web, MOST_DUE).await?;
-                self.board.set_due(&due, &orphans, now);
+                let alive = self.alive();
+                self.board.set_due(&due, &orphans, &alive, now, wall);
                 self.slots.errands_stale = true;
             }
             self.slots.due_looked = Some(now);
@@ -138,7 +139,8 @@ impl Pump {
         let now = self.parts.lease.now();
         let Some(tenant) = self.board.tenant(session) else { return Ok(()) };
         match ended.next {
-            // Stays with a replica that is gone: whoever takes it connects it again, for the receipts and replies it was waiting for.
+            // What is owed a connection stays with a replica that is gone: whoever takes it connects it again, for the receipts and replies it
+            // was waiting for. What was done is given up with all that is done.
             Next::Nothing if self.draining => return Ok(()),
             Next::Nothing => {}
             // Ours as before; it is connected again as soon as something waits for it.
@@ -189,7 +191,7 @@ impl Pump {
         if self.slots.states.is_empty() && self.slots.given_up.is_empty() && self.slots.limits.is_empty() {
             return Ok(());
         }
-        let states = self.slots.states.iter().map(|(session, state)| (*session, *state)).collect();
+        let states = self.slots.states.iter().map(|(session, state)| (*session, *state, self.board.visited(*session))).collect();
         let limits = self.slots.limits.iter().map(|(session, limits)| (*session, *limits)).collect();
         self.parts.store.settle(self.parts.replica, states, limits, self.slots.given_up.clone()).await?;
         self.slots.states.clear();
@@ -203,7 +205,7 @@ impl Pump {
 
     /// Ends all connections now.
     pub(super) fn hang_up(&mut self) {
-        for link in self.board.hang_up() {
+        for link in self.board.hang_up(self.parts.clock.now(), self.parts.lease.now()) {
             tokio::spawn(async move { link.close().await });
         }
     }
@@ -221,6 +223,7 @@ impl Pump {
         }
         if let Err(error) = async {
             self.conclude().await?;
+            self.slots.given_up.extend(self.board.finished());
             self.settle().await
         }
         .await
