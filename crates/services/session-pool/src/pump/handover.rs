@@ -83,6 +83,13 @@ impl Board {
         self.drain_slot(session);
     }
 
+    /// Linked devices that should be connected and are not shall be another's. Says how many begin to leave.
+    pub(super) fn leave_unconnected(&mut self) -> usize {
+        let waits = |entry: &Entry| entry.is_ours() && entry.is_web() && entry.wants_owner() && !entry.berth.has_slot() && !entry.leaves;
+        let leaving = self.entries.values_mut().filter(|entry| waits(entry));
+        leaving.map(|entry| entry.leaves = true).count()
+    }
+
     /// Of the sessions that leave, those with nothing under way any more. They are not ours from now on.
     pub(super) fn departed(&mut self) -> Vec<GivenUp> {
         let done = |entry: &Entry| entry.leaves && entry.in_flight == 0 && !entry.berth.has_slot();
@@ -113,12 +120,15 @@ pub(super) fn waited(entry: &Entry, wall: DateTime<Utc>) -> Duration {
 
 impl Pump {
     pub(super) fn balance(&mut self) -> Balance {
-        let (alive, now) = (self.alive(), self.parts.lease.now());
+        let (mut alive, now) = (self.alive(), self.parts.lease.now());
+        let own = alive.iter_mut().find(|replica| replica.id == self.parts.replica);
+        own.into_iter().for_each(|own| own.takes = self.slots.reach.takes(now));
         let (owned, unowned) = self.board.owners(&alive, self.counted, now);
         Balance::new(self.parts.replica, owned, &alive, unowned, Rules::default())
     }
 
-    /// Lets go, after every heartbeat, what is more than this replica's share; and gives up what is ready to go.
+    /// Lets go, after every heartbeat, what is more than this replica's share, and whatever it cannot connect while others could; and gives up
+    /// what is ready to go.
     pub(super) async fn hand_over(&mut self) -> Result<(), Error> {
         if self.parts.alive.has_changed().unwrap_or(false) {
             self.parts.alive.mark_unchanged();
@@ -133,6 +143,12 @@ impl Pump {
                     self.slots.states.insert(session, SessionState::Draining);
                 }
                 self.board.leave(session);
+            }
+        }
+        if self.slots.reach.gives_up(self.parts.lease.now()) && self.balance().others_take() {
+            let leaving = self.board.leave_unconnected();
+            if leaving > 0 {
+                tracing::warn!(sessions = leaving, "others may connect what cannot be connected here");
             }
         }
         self.slots.given_up.extend(self.board.departed());

@@ -16,6 +16,7 @@ use crate::{
     choice::choose,
     link::{Ended, Link, Next},
     logins::Failure,
+    replica::Standing,
     store::Rest,
 };
 
@@ -96,7 +97,8 @@ impl Pump {
         let mut replica = self.board.status(&self.slots.why, self.parts.clock.now());
         replica.id = self.parts.replica.to_string();
         (replica.logins, replica.failed_logins) = (self.slots.logins, self.slots.failed_logins);
-        self.parts.status.send_replace(replica.encode_to_vec());
+        let takes = self.slots.reach.takes(self.parts.lease.now());
+        self.parts.standing.send_replace(Standing { status: replica.encode_to_vec(), takes });
     }
 
     pub(super) fn up(&mut self, session: SessionId, epoch: u64, link: Arc<dyn Link>) {
@@ -104,6 +106,7 @@ impl Pump {
             Ok(()) => {
                 tracing::debug!(%session, epoch, "connected");
                 self.slots.outage.succeeded(session, self.parts.lease.now());
+                self.slots.reach.succeeded();
                 self.slots.states.insert(session, SessionState::Warm);
                 self.slots.errands_stale = true;
             }
@@ -156,7 +159,13 @@ impl Pump {
                 self.slots.failed_logins += 1;
                 let failure = if refused { Failure::Refused } else { Failure::Network };
                 self.board.connection_failed(session, failure, rand::random(), now);
-                if let Verdict::Everywhere { forgive } = self.slots.outage.failed(session, rand::random(), now) {
+                let verdict = self.slots.outage.failed(session, rand::random(), now);
+                let (takes, everywhere) = (self.slots.reach.takes(now), verdict != Verdict::Session);
+                self.slots.reach.failed(session, everywhere, self.board.is_connected(), now);
+                if takes && !self.slots.reach.takes(now) {
+                    tracing::error!("sessions cannot be logged in from here; the others hand nothing over for a while");
+                }
+                if let Verdict::Everywhere { forgive } = verdict {
                     tracing::error!(sessions = forgive.len(), "WhatsApp Web cannot be reached from here; logins rest");
                     self.board.forgive(&forgive);
                 }

@@ -367,6 +367,11 @@ impl Board {
         !linked || matches!(sender.state, SessionState::Stopped | SessionState::LoggedOut | SessionState::Inactive)
     }
 
+    /// Whether any session is.
+    pub(super) fn is_connected(&self) -> bool {
+        self.entries.values().any(|entry| matches!(entry.berth.phase, Phase::Warm(_) | Phase::Draining(_)))
+    }
+
     /// Sessions in slots.
     pub(super) fn slots_used(&self) -> usize {
         self.entries.values().filter(|entry| entry.berth.has_slot()).count()

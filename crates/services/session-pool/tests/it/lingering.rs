@@ -116,3 +116,39 @@ async fn what_had_its_turn_when_a_replica_left_waits_for_nobody() -> Result<()> 
     assert_eq!(nobodys, "1", "its next owner would connect it for nothing");
     Ok(())
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replica_that_cannot_log_in_gives_back_what_it_was_handed_and_gets_nothing_more() -> Result<()> {
+    let mut house = House::build().await?;
+    house.config.pool.slots = 40;
+    house.config.pool.heartbeat_ttl = Duration::from_secs(3);
+    let first = house.replica().await?;
+    for index in 0..24 {
+        house.lingers(&format!("+2010000003{index:02}")).await?;
+    }
+    house.config.web.url = "ws://127.0.0.1:1/ws/chat".into();
+    let second = house.replica().await?;
+    let takers = async || house.database.execute(&["SELECT count(*) FROM session_pool.replicas WHERE takes"]).await;
+    eventually(Duration::from_secs(20), || async {
+        let takers = takers().await?;
+        ensure!(takers == "1", "{takers} take sessions");
+        Ok(())
+    })
+    .await?;
+    eventually(Duration::from_secs(40), || async {
+        let (shares, connected) = (house.shares().await?, house.connected().await?);
+        ensure!(shares == [0, 24] && connected == "24", "{shares:?}, {connected} are connected");
+        Ok(())
+    })
+    .await?;
+    let epochs = async || house.database.execute(&["SELECT sum(epoch), max(epoch) FROM session_pool.owners"]).await;
+    let settled = epochs().await?;
+    let moved = eventually(3 * house.config.pool.heartbeat_ttl, || async {
+        ensure!(epochs().await? != settled, "nothing moves");
+        Ok(())
+    });
+    assert!(moved.await.is_err(), "sessions are handed over to one that cannot connect them: {settled}, then {}", epochs().await?);
+    first.stop().await;
+    second.stop().await;
+    Ok(())
+}

@@ -56,7 +56,7 @@ fn device(pinned: bool, owner: Option<Uuid>) -> Sender {
 }
 
 fn alive() -> [Alive; 2] {
-    [US, OTHER].map(|id| Alive { id, owned: 0 })
+    [US, OTHER].map(|id| Alive { id, owned: 0, takes: true })
 }
 
 fn balance(me: Uuid) -> Balance {
