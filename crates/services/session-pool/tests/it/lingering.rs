@@ -33,7 +33,7 @@ impl House {
         self.database.execute(&["SELECT count(*) FROM session_pool.sessions WHERE state = 4"]).await
     }
 
-    async fn logins(&self, phone: &str) -> Result<u64> {
+    pub async fn logins(&self, phone: &str) -> Result<u64> {
         let account = phone.trim_start_matches('+');
         let account = self.whatsapp.control("GET", &format!("/sim/web/accounts/{account}"), json!(null)).await?;
         Ok(account["devices"][0]["logins"].as_u64().unwrap_or_default())
