@@ -2,8 +2,8 @@
 //!
 //! Every replica decides for itself from the counts that the heartbeats tell. Nobody takes more than the cap, a little over its fair share;
 //! who has clearly more gives up sessions that have nothing to do, and others take them. Between the cap and what makes a replica give up
-//! lies a margin, and what was given up goes to those with room: so nothing is passed back and forth. And a cap is no reason for messages to
-//! wait: after a while whoever sees them takes their session.
+//! lies a margin, and what was given up goes to those with room: so nothing is passed back and forth. Who cannot log sessions in has no
+//! room, however few it owns. And a cap is no reason for messages to wait: after a while whoever sees them takes their session.
 
 use std::{cmp::Reverse, time::Duration};
 
@@ -41,6 +41,8 @@ pub struct Replica {
     pub id: Uuid,
     /// Sessions it owns, by its last heartbeat.
     pub owned: usize,
+    /// Whether it can do something for sessions that it gets.
+    pub takes: bool,
 }
 
 /// What a session that is owned does. The first is handed over first.
@@ -75,10 +77,12 @@ pub enum Turn {
 #[derive(Clone, Debug)]
 pub struct Balance {
     me: Uuid,
+    /// Those that can do something for sessions; all when none can.
     replicas: Vec<Replica>,
     cap: usize,
     owned: usize,
     rules: Rules,
+    others_take: bool,
 }
 
 impl Balance {
@@ -89,15 +93,23 @@ impl Balance {
         let replicas: Vec<Replica> = counted.iter().map(current).collect();
         // What this one let go since is somebody's to be, and what it took was unowned.
         let total = unowned + replicas.iter().zip(counted).map(|(now, before)| now.owned.max(before.owned)).sum::<usize>();
+        let others_take = replicas.iter().any(|replica| replica.id != me && replica.takes);
+        let all = !replicas.iter().any(|replica| replica.takes);
+        let replicas: Vec<Replica> = replicas.into_iter().filter(|replica| replica.takes || all).collect();
         let share = total as f64 / replicas.len().max(1) as f64 * rules.tolerance;
         // Counts of sessions fit; and 55.000000000000007 is 55.
         let cap = (share - 1e-9).ceil() as usize + rules.slack;
-        Self { me, replicas, cap, owned, rules }
+        Self { me, replicas, cap, owned, rules, others_take }
     }
 
     /// Sessions it may take over before it has its share.
     pub fn may_take(&self) -> usize {
-        self.cap.saturating_sub(self.owned)
+        if self.replicas.iter().any(|replica| replica.id == self.me) { self.cap.saturating_sub(self.owned) } else { 0 }
+    }
+
+    /// Whether another replica can do something for sessions.
+    pub fn others_take(&self) -> bool {
+        self.others_take
     }
 
     /// Whether it may take a session that waits for so long.
@@ -178,7 +190,7 @@ mod tests {
     }
 
     fn replicas(owned: &[usize]) -> Vec<Replica> {
-        (1..).zip(owned).map(|(id, owned)| Replica { id: Uuid::from_u128(id), owned: *owned }).collect()
+        (1..).zip(owned).map(|(id, owned)| Replica { id: Uuid::from_u128(id), owned: *owned, takes: true }).collect()
     }
 
     const ME: Uuid = Uuid::from_u128(1);
@@ -240,6 +252,21 @@ mod tests {
         let picked = |balance: &Balance, seconds| balance.pick(0..100, |number| (session(*number), Duration::from_secs(seconds))).len();
         assert_eq!((picked(&full, 4), picked(&full, 5)), (0, MERCY), "without room it takes few, and late");
         assert_eq!(picked(&balance(&[10, 50], 0, Rules::default()), 0), 27, "all of its share at once, and no more");
+    }
+
+    #[test]
+    fn nothing_is_handed_to_one_that_can_do_nothing_for_it() {
+        let mine: Vec<Held> = (0..64).map(|number| held(number, Activity::Cold)).collect();
+        let with = |takes: [bool; 2]| {
+            let replicas: Vec<Replica> = replicas(&[64, 0]).into_iter().zip(takes).map(|(one, takes)| Replica { takes, ..one }).collect();
+            let (first, second) =
+                [0, 1].map(|index| Balance::new(replicas[index].id, replicas[index].owned, &replicas, 0, Rules::default())).into();
+            let asked = (0..64).filter(|number| second.turn(session(*number), Duration::ZERO) == Turn::WithRoom).count();
+            (first.release(&mine).len(), second.may_take(), asked > 0, first.others_take(), second.others_take())
+        };
+        assert_eq!(with([true, true]), (24, 40, true, true, true));
+        assert_eq!(with([true, false]), (0, 0, false, false, true));
+        assert_eq!(with([false, false]), (24, 40, true, false, false), "it is the same everywhere");
     }
 
     proptest! {

@@ -111,17 +111,12 @@ impl App {
         let replica = Uuid::new_v4();
         tracing::info!(%replica, "a replica begins");
         let (alive, known) = watch::channel(Vec::new());
-        let (status, told_status) = watch::channel(Vec::new());
-        let figures = told_status.clone();
-        health.metrics(move || figures::prometheus(&Replica::decode(figures.borrow().as_slice()).unwrap_or_default()));
-        let heart = replica::Heart {
-            store: store.clone(),
-            replica,
-            ttl: config.pool.heartbeat_ttl,
-            lease: lease.clone(),
-            alive,
-            status: told_status,
-        };
+        let (standing, stands) = watch::channel(replica::Standing::default());
+        let figures = stands.clone();
+
+        health.metrics(move || figures::prometheus(&Replica::decode(figures.borrow().status.as_slice()).unwrap_or_default()));
+        let heart =
+            replica::Heart { store: store.clone(), replica, ttl: config.pool.heartbeat_ttl, lease: lease.clone(), alive, standing: stands };
         heart.beat().await?;
         let ledger = clients::Ledger::new(bus.channel());
         let (signals, signalling) = signals::Signals::listen(&bus, jobs.shutdown()).await?;
@@ -150,7 +145,7 @@ impl App {
             cloud,
             dialer,
             news,
-            status,
+            standing,
             config: config.pool.clone(),
             pacing: config.pacing.clone(),
             patience,
@@ -161,11 +156,12 @@ impl App {
         jobs.spawn("tenant changes", directory.clone().follow(&bus, jobs.shutdown()).await?);
         jobs.spawn("reports", reporting);
         jobs.spawn("pump", replica::live(heart, pump, bus.clone(), jobs.shutdown()));
-        jobs::start(&jobs, &store, ledger, clock.clone(), arrived.clone(), patience.cloud);
-
         let (intake, storing) = store::Intake::new(store.clone());
         let storing = tokio::spawn(storing);
         let ttl = config.pool.heartbeat_ttl;
+        let inbox = jobs::Inbox { replica, ttl, store: store.clone(), ledger, clock: clock.clone(), arrived: arrived.clone() };
+        jobs::start(&jobs, &store, inbox, patience.cloud);
+
         let state = api::State { store, intake, directory, arrived, signals, pairer, blobs, clock, media_limit: config.web.media_limit, ttl };
         let server = Server::new(bus.clone(), Arc::new(Guard::new()))
             .add(SessionServiceServer::new(state.clone()))

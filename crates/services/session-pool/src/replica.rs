@@ -15,6 +15,21 @@ use crate::{
     store::Store,
 };
 
+/// What a replica says of itself.
+#[derive(Clone, Debug)]
+pub(crate) struct Standing {
+    /// How it stands, an encoded `Replica`.
+    pub status: Vec<u8>,
+    /// Whether others may hand sessions over to it.
+    pub takes: bool,
+}
+
+impl Default for Standing {
+    fn default() -> Self {
+        Self { status: Vec::new(), takes: true }
+    }
+}
+
 /// The heartbeat of a replica.
 pub(crate) struct Heart {
     pub store: Store,
@@ -22,16 +37,15 @@ pub(crate) struct Heart {
     pub ttl: Duration,
     pub lease: Lease,
     pub alive: watch::Sender<Vec<Replica>>,
-    /// How the replica stands, an encoded `Replica`.
-    pub status: watch::Receiver<Vec<u8>>,
+    pub standing: watch::Receiver<Standing>,
 }
 
 impl Heart {
     /// Says once that the replica is alive.
     pub(crate) async fn beat(&self) -> Result<(), Error> {
         let begun = self.lease.now();
-        let status = self.status.borrow().clone();
-        let alive = self.store.beat(self.replica, self.ttl, status).await?;
+        let standing = self.standing.borrow().clone();
+        let alive = self.store.beat(self.replica, self.ttl, standing).await?;
         self.lease.renew(begun);
         self.alive.send_replace(alive);
         Ok(())

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use barid_domain::Secret;
-use sea_orm::{ConnectOptions, Database, DatabaseConnection, DbErr};
+use sea_orm::{ConnectOptions, DbErr};
 use serde::{Deserialize, Serialize};
 
-use crate::{Engine, Tenant, transaction::LONGEST};
+use crate::{Engine, Tenant, pool::Pool, transaction::LONGEST};
 
 /// How to reach PostgreSQL.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -47,8 +47,8 @@ impl Db {
     /// The same with another bound for how long a transaction may take.
     pub async fn connect_for(config: &Config, longest: Duration) -> Result<Self, Error> {
         Ok(Self {
-            tenant: Tenant::new(pool("tenant_url", &config.tenant_url, config.max_connections, &[]).await?, longest),
-            engine: Engine::new(pool("engine_url", &config.engine_url, config.max_connections, &KEYS_ONLY).await?, longest),
+            tenant: Tenant::new(pool("tenant_url", &config.tenant_url, config.max_connections, longest, &[]).await?),
+            engine: Engine::new(pool("engine_url", &config.engine_url, config.max_connections, longest, &KEYS_ONLY).await?),
         })
     }
 
@@ -58,22 +58,23 @@ impl Db {
     }
 }
 
-/// What engines do goes along keys. Before a table was first analysed the planner takes it for empty, and the plan that it then chooses, to
-/// read the whole of it, stays with the connection while the table grows.
-const KEYS_ONLY: [(&str, &str); 3] = [("enable_seqscan", "off"), ("enable_hashjoin", "off"), ("enable_mergejoin", "off")];
+/// What engines do goes along keys, from table to table in the order in which a query names them. Left to itself the planner takes a table
+/// that was not analysed yet for empty, and the plan that it then chooses, to read the whole of it, stays with the connection while the table
+/// grows.
+const KEYS_ONLY: [(&str, &str); 4] =
+    [("enable_seqscan", "off"), ("enable_hashjoin", "off"), ("enable_mergejoin", "off"), ("join_collapse_limit", "1")];
 
 async fn pool(
     which: &'static str,
     url: &Secret,
     max_connections: u32,
+    longest: Duration,
     planner: &'static [(&'static str, &'static str)],
-) -> Result<DatabaseConnection, Error> {
+) -> Result<Pool, Error> {
     let mut options = ConnectOptions::new(url.expose());
     options
         .max_connections(max_connections)
         .min_connections(1)
-        .acquire_timeout(Duration::from_secs(5))
-        .connect_timeout(Duration::from_secs(5))
         .idle_timeout(Duration::from_secs(300))
         .test_before_acquire(false)
         .sqlx_logging(false)
@@ -84,5 +85,5 @@ async fn pool(
                 .options([("statement_timeout", "15s"), ("idle_in_transaction_session_timeout", "15s"), ("lock_timeout", "10s"), ("jit", "off")])
                 .options(planner.iter().copied())
         });
-    Database::connect(options).await.map_err(|source| Error::Connect { which, source })
+    Pool::connect(options, longest).await.map_err(|source| Error::Connect { which, source })
 }

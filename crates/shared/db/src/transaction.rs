@@ -3,7 +3,10 @@
 use std::{ops::Deref, sync::Arc, time::Duration};
 
 use barid_domain::TenantId;
-use sea_orm::{ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbErr, QueryResult, Statement, TransactionTrait, Value};
+use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr, QueryResult, Statement, Value};
+use tokio::{sync::oneshot, task::JoinError};
+
+use crate::pool::{ACQUIRE, Pool};
 
 /// An open transaction. What is done with it is committed when the work returns `Ok`.
 #[derive(Clone, Debug)]
@@ -39,23 +42,17 @@ impl Tx {
 /// than this is rolled back, whatever it waits for.
 pub(crate) const LONGEST: Duration = Duration::from_secs(30);
 
-/// Connections, and how long one may be used at a time.
-#[derive(Clone, Debug)]
-struct Pool {
-    connections: DatabaseConnection,
-    longest: Duration,
-}
-
 /// Acts for one tenant at a time.
 #[derive(Clone, Debug)]
 pub struct Tenant(Pool);
 
 impl Tenant {
-    pub(crate) fn new(connections: DatabaseConnection, longest: Duration) -> Self {
-        Self(Pool { connections, longest })
+    pub(crate) fn new(pool: Pool) -> Self {
+        Self(pool)
     }
 
-    /// Runs `work` as the tenant: row level security shows its rows only.
+    /// Runs `work` as the tenant: row level security shows its rows only. After an error that is not the work's own nobody knows whether it was
+    /// committed: the database may have ended it and its answer be lost.
     pub async fn transaction<F, T, E, W>(&self, scope: TenantId, work: F) -> Result<T, E>
     where
         F: FnOnce(Tx) -> W + Send + 'static,
@@ -72,11 +69,11 @@ impl Tenant {
 pub struct Engine(Pool);
 
 impl Engine {
-    pub(crate) fn new(connections: DatabaseConnection, longest: Duration) -> Self {
-        Self(Pool { connections, longest })
+    pub(crate) fn new(pool: Pool) -> Self {
+        Self(pool)
     }
 
-    /// Runs `work` for the job that is named.
+    /// Runs `work` for the job that is named. After an error that is not the work's own nobody knows whether it was committed.
     pub async fn transaction<F, T, E, W>(&self, job: &'static str, work: F) -> Result<T, E>
     where
         F: FnOnce(Tx) -> W + Send + 'static,
@@ -89,23 +86,7 @@ impl Engine {
     }
 
     pub(crate) async fn ping(&self) -> Result<(), DbErr> {
-        self.0.connections.ping().await
-    }
-}
-
-/// Connections of one pool that may be dead at the same time, and more than any pool holds.
-const MOST_DEAD: usize = 256;
-
-/// A connection that died while it lay in the pool, as all of them do when PostgreSQL restarts, is known by its first use. Nothing was done
-/// on it, so the next one is taken, and no caller pays.
-async fn begin(pool: &DatabaseConnection) -> Result<DatabaseTransaction, DbErr> {
-    let mut dead = 0;
-    loop {
-        match pool.begin().await {
-            // Not being given a connection at all is another error.
-            Err(DbErr::Exec(_) | DbErr::Query(_)) if dead < MOST_DEAD => dead += 1,
-            begun => return begun,
-        }
+        self.0.current().ping().await
     }
 }
 
@@ -116,30 +97,70 @@ where
     T: Send + 'static,
     E: From<DbErr> + Send + 'static,
 {
-    // In a task of its own: a `begin` that is dropped half-way leaves its connection inside a transaction (sqlx #4385).
-    let task = tokio::spawn(async move {
-        let tx = Tx(Arc::new(begin(&pool.connections).await?));
-        if let Some(tenant) = scope {
-            tx.run("SELECT set_config('app.current_tenant', $1, true)", [tenant.uuid().to_string().into()]).await?;
-        }
-        let outcome = match tokio::time::timeout(pool.longest, work(tx.clone())).await {
-            Ok(outcome) => outcome,
-            Err(_) => Err(DbErr::Custom(format!("a transaction took longer than {:?} and is rolled back", pool.longest)).into()),
-        };
-        let tx = Arc::try_unwrap(tx.0).map_err(|_| DbErr::Custom("a transaction was kept beyond its work".to_owned()))?;
-        match outcome {
-            Ok(value) => tx.commit().await.map(|()| value).map_err(E::from),
-            Err(error) => {
-                tx.rollback().await?;
-                Err(error)
+    // In tasks of their own: a `begin` that is dropped half-way leaves its connection inside a transaction (sqlx #4385), and a silent
+    // connection is dealt with also when the caller went away.
+    let bounded = async move {
+        let (generation, longest, answer) = (pool.current(), pool.longest, pool.answer());
+        let (has_begun, begun) = oneshot::channel::<()>();
+        let (lent, connections) = (pool.clone(), generation.clone());
+        let mut task = tokio::spawn(async move {
+            let (tx, _open) = match connections.begin().await {
+                Ok((transaction, open)) => (Tx(Arc::new(transaction)), open),
+                Err(error) => {
+                    if lent.lacks(&connections, &error) {
+                        lent.renew(&connections).await;
+                    }
+                    return Err(error.into());
+                }
+            };
+            // Who does not listen any more ends this task.
+            has_begun.send(()).ok();
+            let outcome = match tokio::time::timeout(longest, scoped(tx.clone(), scope, work)).await {
+                Ok(outcome) => outcome,
+                Err(_) => Err(DbErr::Custom(format!("a transaction took longer than {longest:?} and is rolled back")).into()),
+            };
+            let tx = Arc::try_unwrap(tx.0).map_err(|_| DbErr::Custom("a transaction was kept beyond its work".to_owned()))?;
+            match outcome {
+                Ok(value) => tx.commit().await.map(|()| value).map_err(E::from),
+                Err(error) => {
+                    tx.rollback().await?;
+                    Err(error)
+                }
             }
-        }
-    });
-    match task.await {
-        Ok(outcome) => outcome,
-        Err(error) => match error.try_into_panic() {
-            Ok(panic) => std::panic::resume_unwind(panic),
-            Err(_) => Err(DbErr::Custom("the service is shutting down".to_owned()).into()),
-        },
+        });
+        // Without a connection the task ends, and says why.
+        let silence = if tokio::time::timeout(ACQUIRE + answer, begun).await.is_err() {
+            format!("the database did not begin a transaction within {:?}", ACQUIRE + answer)
+        } else {
+            let bound = longest + answer;
+            match tokio::time::timeout(bound, &mut task).await {
+                Ok(joined) => return joined.unwrap_or_else(|error| Err(unfinished(error).into())),
+                Err(_) => format!("the database fell silent within a transaction; nobody knows after {bound:?} whether it was committed"),
+            }
+        };
+        // What is left of it belongs to connections that nobody uses any more.
+        task.abort();
+        pool.renew(&generation).await;
+        Err(DbErr::Custom(silence).into())
+    };
+    tokio::spawn(bounded).await.unwrap_or_else(|error| Err(unfinished(error).into()))
+}
+
+async fn scoped<F, T, E, W>(tx: Tx, scope: Option<TenantId>, work: F) -> Result<T, E>
+where
+    F: FnOnce(Tx) -> W,
+    W: Future<Output = Result<T, E>>,
+    E: From<DbErr>,
+{
+    if let Some(tenant) = scope {
+        tx.run("SELECT set_config('app.current_tenant', $1, true)", [tenant.uuid().to_string().into()]).await?;
+    }
+    work(tx).await
+}
+
+fn unfinished(error: JoinError) -> DbErr {
+    match error.try_into_panic() {
+        Ok(panic) => std::panic::resume_unwind(panic),
+        Err(_) => DbErr::Custom("the service is shutting down".to_owned()),
     }
 }

@@ -3,12 +3,14 @@
 
 mod losses;
 mod outage;
+mod reach;
 mod reach_out;
 
 use std::time::Duration;
 
 pub use losses::Losses;
 pub use outage::{Outage, OutageRules, Verdict};
+pub use reach::Reach;
 pub use reach_out::{ReachOut, Refusal};
 
 /// Failures in a row that are still taken for chance.

@@ -13,6 +13,7 @@ use barid_whatsapp::cloud::webhook::{self, Inbound, Status as MessageStatus, Sta
 use chrono::TimeDelta;
 use tokio::{sync::Notify, time::Instant};
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 use crate::{
     Error,
@@ -34,6 +35,9 @@ const IDLE: Duration = Duration::from_millis(500);
 
 #[derive(Clone)]
 pub(crate) struct Inbox {
+    pub replica: Uuid,
+    /// How long a replica must not have been heard of before others bring what it took.
+    pub ttl: Duration,
     pub store: Store,
     pub ledger: Ledger,
     pub clock: Arc<dyn Clock>,
@@ -91,7 +95,7 @@ impl Inbox {
 
     /// Brings a batch; says how many deliveries were taken.
     async fn turn(&self) -> Result<usize, Error> {
-        let deliveries = self.store.take_deliveries(BATCH).await?;
+        let deliveries = self.store.take_deliveries(self.replica, self.ttl, BATCH).await?;
         let ids = |deliveries: &[Delivery]| deliveries.iter().map(|delivery| delivery.id).collect();
         if deliveries.is_empty() {
             return Ok(0);

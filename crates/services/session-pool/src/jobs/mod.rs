@@ -4,17 +4,17 @@ mod forget;
 mod inbox;
 mod resume;
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
-use barid_domain::Clock;
 use barid_runtime::Jobs;
-use tokio::sync::Notify;
 
-use crate::{clients::Ledger, store::Store};
+use crate::store::Store;
+
+pub(crate) use inbox::Inbox;
 
 /// Starts every one.
-pub(crate) fn start(jobs: &Jobs, store: &Store, ledger: Ledger, clock: Arc<dyn Clock>, arrived: Arc<Notify>, patience: Duration) {
+pub(crate) fn start(jobs: &Jobs, store: &Store, inbox: Inbox, patience: Duration) {
     resume::start(jobs, store);
     forget::start(jobs, store, patience);
-    inbox::start(jobs, inbox::Inbox { store: store.clone(), ledger, clock, arrived });
+    inbox::start(jobs, inbox);
 }

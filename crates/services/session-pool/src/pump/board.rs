@@ -25,7 +25,7 @@ use crate::{
     choice::{self, Candidate},
     pace::Pace,
     share::Wish,
-    store::{GivenUp, Sender, Standing, Way},
+    store::{Claimed, GivenUp, Sender, Way},
 };
 
 /// A row is read again after so long, in case nobody told that it changed.
@@ -202,7 +202,7 @@ impl Board {
     }
 
     /// Of the sessions asked for, those that were taken; the others have an owner and are asked for again at `again`.
-    pub(super) fn set_taken(&mut self, wanted: &[SessionId], taken: &[Standing], again: Duration) {
+    pub(super) fn set_taken(&mut self, wanted: &[SessionId], taken: &[Claimed], again: Duration) {
         for session in wanted {
             self.set_ownership(*session, Ownership::Foreign(again));
         }
@@ -212,7 +212,7 @@ impl Board {
     }
 
     /// Sessions whose epoch the ledger must know before anything is claimed.
-    pub(super) fn fencing(&self) -> Vec<Standing> {
+    pub(super) fn fencing(&self) -> Vec<Claimed> {
         let fencing = |(session, entry): (&SessionId, &Entry)| match entry.ownership {
             Ownership::Fencing(epoch) => Some((*session, epoch)),
             _ => None,

@@ -18,14 +18,23 @@ use crate::{
 };
 
 impl Entry {
-    fn is_ours(&self) -> bool {
+    pub(super) fn is_ours(&self) -> bool {
         matches!(self.ownership, Ownership::Fencing(_) | Ownership::Ours(_))
+    }
+
+    /// Whether one of these had it when its row was read.
+    pub(super) fn is_owned_by(&self, alive: &[Replica]) -> bool {
+        let owner = self.sender.as_ref().and_then(|sender| sender.owner);
+        alive.iter().any(|replica| Some(replica.id) == owner)
+    }
+
+    fn is_pinned(&self) -> bool {
+        matches!(self.sender.as_ref().map(|sender| &sender.way), Some(Way::Web(device)) if device.pinned)
     }
 
     /// Whether somebody should own it.
     fn wants_owner(&self) -> bool {
-        let pinned = matches!(self.sender.as_ref().map(|sender| &sender.way), Some(Way::Web(device)) if device.pinned);
-        self.can_send() && (self.left > 0 || self.offered.is_some() || self.berth.waits() || pinned)
+        self.can_send() && (self.left > 0 || self.offered.is_some() || self.berth.waits() || self.is_pinned())
     }
 
     /// How hard it is to let go.
@@ -50,14 +59,10 @@ impl Board {
     /// How many sessions are ours, and how many should be somebody's and are nobody's. What was let go after `counted`, when it was last counted
     /// who owns how many, is among those.
     pub(super) fn owners(&self, alive: &[Replica], counted: DateTime<Utc>, now: Duration) -> (usize, usize) {
-        let is_alive = |entry: &Entry| {
-            let owner = entry.sender.as_ref().and_then(|sender| sender.owner);
-            alive.iter().any(|replica| Some(replica.id) == owner)
-        };
         let is_owned = |entry: &Entry| match entry.ownership {
             Ownership::Ours(_) | Ownership::Fencing(_) => true,
             Ownership::Foreign(until) if until > now => true,
-            Ownership::Foreign(_) | Ownership::Unknown => entry.offered.map_or_else(|| is_alive(entry), |since| since > counted),
+            Ownership::Foreign(_) | Ownership::Unknown => entry.offered.map_or_else(|| entry.is_owned_by(alive), |since| since > counted),
         };
         let ours = self.entries.values().filter(|entry| entry.is_ours() && !entry.leaves).count();
         let unowned = self.entries.values().filter(|entry| entry.wants_owner() && !is_owned(entry)).count();
@@ -76,6 +81,13 @@ impl Board {
             entry.leaves = true;
         }
         self.drain_slot(session);
+    }
+
+    /// Linked devices that should be connected and are not shall be another's. Says how many begin to leave.
+    pub(super) fn leave_unconnected(&mut self) -> usize {
+        let waits = |entry: &Entry| entry.is_ours() && entry.is_web() && entry.wants_owner() && !entry.berth.has_slot() && !entry.leaves;
+        let leaving = self.entries.values_mut().filter(|entry| waits(entry));
+        leaving.map(|entry| entry.leaves = true).count()
     }
 
     /// Of the sessions that leave, those with nothing under way any more. They are not ours from now on.
@@ -101,18 +113,22 @@ impl Board {
 
 /// How long a session waits for somebody to take it.
 pub(super) fn waited(entry: &Entry, wall: DateTime<Utc>) -> Duration {
-    let since = if entry.left > 0 { Some(entry.oldest) } else { entry.berth.asked.or(entry.offered) };
+    let messages = (entry.left > 0).then_some(entry.oldest);
+    let since = messages.into_iter().chain(entry.offered).chain(entry.berth.waits_since(entry.is_pinned())).min();
     since.map_or(TimeDelta::zero(), |since| wall - since).to_std().unwrap_or_default()
 }
 
 impl Pump {
     pub(super) fn balance(&mut self) -> Balance {
-        let (alive, now) = (self.alive(), self.parts.lease.now());
+        let (mut alive, now) = (self.alive(), self.parts.lease.now());
+        let own = alive.iter_mut().find(|replica| replica.id == self.parts.replica);
+        own.into_iter().for_each(|own| own.takes = self.slots.reach.takes(now));
         let (owned, unowned) = self.board.owners(&alive, self.counted, now);
         Balance::new(self.parts.replica, owned, &alive, unowned, Rules::default())
     }
 
-    /// Lets go, after every heartbeat, what is more than this replica's share; and gives up what is ready to go.
+    /// Lets go, after every heartbeat, what is more than this replica's share, and whatever it cannot connect while others could; and gives up
+    /// what is ready to go.
     pub(super) async fn hand_over(&mut self) -> Result<(), Error> {
         if self.parts.alive.has_changed().unwrap_or(false) {
             self.parts.alive.mark_unchanged();
@@ -127,6 +143,12 @@ impl Pump {
                     self.slots.states.insert(session, SessionState::Draining);
                 }
                 self.board.leave(session);
+            }
+        }
+        if self.slots.reach.gives_up(self.parts.lease.now()) && self.balance().others_take() {
+            let leaving = self.board.leave_unconnected();
+            if leaving > 0 {
+                tracing::warn!(sessions = leaving, "others may connect what cannot be connected here");
             }
         }
         self.slots.given_up.extend(self.board.departed());

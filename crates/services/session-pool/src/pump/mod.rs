@@ -33,12 +33,13 @@ use uuid::Uuid;
 use crate::{
     Error,
     balance::Replica,
-    breaker::{Outage, OutageRules, Refusal},
+    breaker::{Outage, OutageRules, Reach, Refusal},
     choice::Why,
     clients::{Directory, Ledger},
     link::{Dialer, Ended},
     logins::{self, Budget},
     ownership::Lease,
+    replica::Standing,
     store::{GivenUp, Limits, Patience, Rest, Store},
     verdict::{self, Effect},
 };
@@ -75,8 +76,7 @@ pub(crate) struct Parts {
     pub dialer: Option<Arc<dyn Dialer>>,
     /// What connections tell.
     pub news: (mpsc::Sender<News>, mpsc::Receiver<News>),
-    /// How this replica stands, an encoded `Replica`.
-    pub status: watch::Sender<Vec<u8>>,
+    pub standing: watch::Sender<Standing>,
     pub config: crate::PoolConfig,
     pub pacing: crate::PacingConfig,
     pub patience: Patience,
@@ -114,6 +114,7 @@ pub(crate) struct Pump {
 struct Slots {
     budget: Budget,
     outage: Outage,
+    reach: Reach,
     /// Connections that ended and whose end has no consequences yet.
     ended: Vec<(SessionId, u64, Ended)>,
     /// States that are not written yet.
@@ -148,6 +149,7 @@ impl Pump {
         let slots = Slots {
             budget: Budget::new(login_rules, parts.alive.borrow().len(), parts.lease.now()),
             outage: Outage::new(OutageRules::default()),
+            reach: Reach::default(),
             ended: Vec::new(),
             states: HashMap::new(),
             limits: HashMap::new(),

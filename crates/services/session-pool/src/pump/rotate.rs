@@ -16,6 +16,7 @@ use crate::{
     choice::choose,
     link::{Ended, Link, Next},
     logins::Failure,
+    replica::Standing,
     store::Rest,
 };
 
@@ -36,7 +37,8 @@ impl Pump {
                 let sweep = TimeDelta::from_std(self.board.rules.sweep).unwrap_or(TimeDelta::MAX);
                 let due = self.parts.store.due_devices(wall - sweep, MOST_DUE).await?;
                 let orphans = self.parts.store.orphans(self.parts.patience.web, MOST_DUE).await?;
-                self.board.set_due(&due, &orphans, now);
+                let alive = self.alive();
+                self.board.set_due(&due, &orphans, &alive, now, wall);
                 self.slots.errands_stale = true;
             }
             self.slots.due_looked = Some(now);
@@ -95,7 +97,8 @@ impl Pump {
         let mut replica = self.board.status(&self.slots.why, self.parts.clock.now());
         replica.id = self.parts.replica.to_string();
         (replica.logins, replica.failed_logins) = (self.slots.logins, self.slots.failed_logins);
-        self.parts.status.send_replace(replica.encode_to_vec());
+        let takes = self.slots.reach.takes(self.parts.lease.now());
+        self.parts.standing.send_replace(Standing { status: replica.encode_to_vec(), takes });
     }
 
     pub(super) fn up(&mut self, session: SessionId, epoch: u64, link: Arc<dyn Link>) {
@@ -103,6 +106,7 @@ impl Pump {
             Ok(()) => {
                 tracing::debug!(%session, epoch, "connected");
                 self.slots.outage.succeeded(session, self.parts.lease.now());
+                self.slots.reach.succeeded();
                 self.slots.states.insert(session, SessionState::Warm);
                 self.slots.errands_stale = true;
             }
@@ -138,7 +142,8 @@ impl Pump {
         let now = self.parts.lease.now();
         let Some(tenant) = self.board.tenant(session) else { return Ok(()) };
         match ended.next {
-            // Stays with a replica that is gone: whoever takes it connects it again, for the receipts and replies it was waiting for.
+            // What is owed a connection stays with a replica that is gone: whoever takes it connects it again, for the receipts and replies it
+            // was waiting for. What was done is given up with all that is done.
             Next::Nothing if self.draining => return Ok(()),
             Next::Nothing => {}
             // Ours as before; it is connected again as soon as something waits for it.
@@ -154,7 +159,13 @@ impl Pump {
                 self.slots.failed_logins += 1;
                 let failure = if refused { Failure::Refused } else { Failure::Network };
                 self.board.connection_failed(session, failure, rand::random(), now);
-                if let Verdict::Everywhere { forgive } = self.slots.outage.failed(session, rand::random(), now) {
+                let verdict = self.slots.outage.failed(session, rand::random(), now);
+                let (takes, everywhere) = (self.slots.reach.takes(now), verdict != Verdict::Session);
+                self.slots.reach.failed(session, everywhere, self.board.is_connected(), now);
+                if takes && !self.slots.reach.takes(now) {
+                    tracing::error!("sessions cannot be logged in from here; the others hand nothing over for a while");
+                }
+                if let Verdict::Everywhere { forgive } = verdict {
                     tracing::error!(sessions = forgive.len(), "WhatsApp Web cannot be reached from here; logins rest");
                     self.board.forgive(&forgive);
                 }
@@ -189,7 +200,7 @@ impl Pump {
         if self.slots.states.is_empty() && self.slots.given_up.is_empty() && self.slots.limits.is_empty() {
             return Ok(());
         }
-        let states = self.slots.states.iter().map(|(session, state)| (*session, *state)).collect();
+        let states = self.slots.states.iter().map(|(session, state)| (*session, *state, self.board.visited(*session))).collect();
         let limits = self.slots.limits.iter().map(|(session, limits)| (*session, *limits)).collect();
         self.parts.store.settle(self.parts.replica, states, limits, self.slots.given_up.clone()).await?;
         self.slots.states.clear();
@@ -203,7 +214,7 @@ impl Pump {
 
     /// Ends all connections now.
     pub(super) fn hang_up(&mut self) {
-        for link in self.board.hang_up() {
+        for link in self.board.hang_up(self.parts.clock.now(), self.parts.lease.now()) {
             tokio::spawn(async move { link.close().await });
         }
     }
@@ -221,6 +232,7 @@ impl Pump {
         }
         if let Err(error) = async {
             self.conclude().await?;
+            self.slots.given_up.extend(self.board.finished());
             self.settle().await
         }
         .await

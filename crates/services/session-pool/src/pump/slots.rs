@@ -10,12 +10,15 @@ use barid_proto::{
 };
 use chrono::{DateTime, TimeDelta, Utc};
 
+#[cfg(test)]
+mod tests;
+
 use super::{
     board::{Board, Entry, Ownership, entry},
     handover::waited,
 };
 use crate::{
-    balance::{Balance, Turn},
+    balance::{Balance, Replica as Alive, Turn},
     breaker::Losses,
     choice::{self, Bar, Candidate, Class, Why},
     link::{Call, Link, Next},
@@ -25,6 +28,9 @@ use crate::{
 
 /// Holders and waiters that are told each.
 const TOLD: usize = 500;
+
+/// How long a visit is left to the replica that comes first for it.
+const LATE: TimeDelta = TimeDelta::seconds(30);
 
 /// A linked device's place in the pool.
 #[derive(Default)]
@@ -49,7 +55,11 @@ pub(super) struct Berth {
     due: bool,
     /// Whether its owner died: what that one had under way waits for the next.
     orphaned: bool,
-    /// Whether it was connected at another replica, which let it go.
+    /// Since when it is due or orphaned and nobody alive has it, as far as this replica saw.
+    unclaimed: Option<DateTime<Utc>>,
+    /// Since when it is owed a connection although nothing may wait: it had one until that was lost, or until it came here, and has none yet.
+    owed: Option<DateTime<Utc>>,
+    /// Whether it was connected before and lingered: it goes on with that.
     handed: bool,
 }
 
@@ -79,17 +89,37 @@ impl Berth {
 
     /// Whether something waits for a connection, besides messages.
     pub(super) fn waits(&self) -> bool {
-        self.errands > 0 || self.orphaned
+        self.errands > 0 || self.orphaned || self.owed.is_some()
+    }
+
+    /// Since when it waits to be taken, messages and offers aside. A visit is not urgent, so others than the first leave it alone for longer.
+    pub(super) fn waits_since(&self, pinned: bool) -> Option<DateTime<Utc>> {
+        let late = if pinned || self.orphaned { TimeDelta::zero() } else { LATE };
+        self.asked.into_iter().chain(self.unclaimed.map(|since| since + late)).min()
     }
 
     pub(super) fn has_slot(&self) -> bool {
         !matches!(self.phase, Phase::Cold)
     }
+
+    /// Its connection ends before its time. If it lingered, for receipts and replies, it shall linger on.
+    fn cut_off(&mut self, linger: Duration, wall: DateTime<Utc>, now: Duration) {
+        if self.used.is_some_and(|used| now.saturating_sub(used) < linger) {
+            (self.owed, self.handed) = (self.owed.or(Some(wall)), true);
+        }
+    }
 }
 
 impl Board {
     /// Linked devices that should be connected although nothing may wait for them.
-    pub(super) fn set_due(&mut self, due: &[(SessionId, TenantId)], orphans: &[(SessionId, TenantId)], now: Duration) {
+    pub(super) fn set_due(
+        &mut self,
+        due: &[(SessionId, TenantId)],
+        orphans: &[(SessionId, TenantId)],
+        alive: &[Alive],
+        now: Duration,
+        wall: DateTime<Utc>,
+    ) {
         self.entries.values_mut().for_each(|entry| (entry.berth.due, entry.berth.orphaned) = (false, false));
         for (session, tenant) in orphans {
             let entry = self.entries.entry(*session).or_insert_with(|| entry(*tenant, DateTime::default(), now));
@@ -98,6 +128,10 @@ impl Board {
         for (session, tenant) in due {
             let entry = self.entries.entry(*session).or_insert_with(|| entry(*tenant, DateTime::default(), now));
             (entry.berth.due, entry.active) = (true, now);
+        }
+        for entry in self.entries.values_mut() {
+            let is_free = !entry.is_ours() && !entry.is_owned_by(alive) && (entry.berth.due || entry.berth.orphaned);
+            entry.berth.unclaimed = is_free.then(|| entry.berth.unclaimed.unwrap_or(wall));
         }
     }
 
@@ -126,7 +160,7 @@ impl Board {
                 Ownership::Unknown | Ownership::Foreign(_) => balance.turn(*session, waited(entry, wall)),
             };
             let extra = entry.berth.errands + u64::from(entry.berth.orphaned);
-            let offered = u64::from(entry.offered.is_some() && !has_slot);
+            let offered = u64::from((entry.offered.is_some() || entry.berth.owed.is_some()) && !has_slot);
             let wants = entry.left > 0 || extra + offered > 0 || entry.berth.due;
             let is_candidate = has_slot || (wants && turn != Turn::NotYet && !entry.leaves);
             if !is_candidate {
@@ -144,10 +178,11 @@ impl Board {
             let pause = entry.pace.wait(now);
             let visited = entry.berth.visited.max(device.visited);
             let used = entry.berth.used.and_then(|used| TimeDelta::from_std(now.saturating_sub(used)).ok()).map(|ago| wall - ago);
+            let asked = || entry.berth.asked.into_iter().chain(entry.offered).chain(entry.berth.owed).chain(entry.berth.unclaimed).min();
             let candidate = Candidate {
                 immediate: entry.immediate + extra,
                 waiting: entry.waiting + extra + offered,
-                oldest: if entry.waiting > 0 { entry.oldest } else { entry.berth.asked.or(entry.offered).unwrap_or(wall) },
+                oldest: if entry.waiting > 0 { entry.oldest } else { asked().unwrap_or(wall) },
                 peak: peaks.get(&entry.tenant).is_some_and(|(peak, _)| *peak),
                 last_used: sender.last_used.max(used),
                 urgent: entry.berth.urgent,
@@ -191,8 +226,12 @@ impl Board {
         entry.berth.dialing = true;
         let used = |used: DateTime<Utc>| (wall - used).to_std().is_ok_and(|ago| ago < self.rules.linger);
         let lingered = entry.berth.orphaned && sender.last_used.is_some_and(used);
+        // Owed until it is connected: when the login fails, nobody else will know of it.
+        let left = entry.berth.unclaimed.filter(|_| entry.berth.orphaned);
+        entry.berth.owed = entry.berth.owed.or(entry.offered).or(left).or(entry.berth.orphaned.then_some(wall));
+        entry.berth.handed |= entry.offered.take().is_some() || lingered;
         (entry.berth.phase, entry.berth.since, entry.berth.orphaned) = (Phase::Warming(epoch), Some(wall), false);
-        (entry.berth.urgent, entry.berth.handed) = (entry.immediate + entry.berth.errands > 0, entry.offered.take().is_some() || lingered);
+        entry.berth.urgent = entry.immediate + entry.berth.errands > 0;
         Some(Call { session, tenant: entry.tenant, epoch, device_name: name.clone(), presence: *presence })
     }
 
@@ -204,7 +243,7 @@ impl Board {
             return Err(link);
         }
         entry.berth.backoff.succeeded();
-        (entry.berth.phase, entry.dry) = (Phase::Warm(link), None);
+        (entry.berth.phase, entry.berth.owed, entry.dry) = (Phase::Warm(link), None, None);
         if std::mem::take(&mut entry.berth.handed) {
             // It is no visit: it lingers on, as it did where it comes from.
             entry.berth.used = Some(now);
@@ -235,10 +274,15 @@ impl Board {
         links
     }
 
-    /// All links, to be ended at once.
-    pub(super) fn hang_up(&mut self) -> Vec<Arc<dyn Link>> {
+    /// All links, to be ended at once. Those that lingered are owed another connection, here or elsewhere.
+    pub(super) fn hang_up(&mut self, wall: DateTime<Utc>, now: Duration) -> Vec<Arc<dyn Link>> {
+        let linger = self.rules.linger;
         let take = |entry: &mut Entry| match std::mem::replace(&mut entry.berth.phase, Phase::Closing) {
-            Phase::Warm(link) | Phase::Draining(link) => Some(link),
+            Phase::Warm(link) => {
+                entry.berth.cut_off(linger, wall, now);
+                Some(link)
+            }
+            Phase::Draining(link) => Some(link),
             Phase::Cold => {
                 entry.berth.phase = Phase::Cold;
                 None
@@ -248,16 +292,35 @@ impl Board {
         self.entries.values_mut().filter_map(take).collect()
     }
 
-    /// A session's connection ended, or was not made. Its slot is free. Gives back whether it was still being made.
+    /// A session's connection ended, or was not made. Its slot is free. Gives back whether it was still being made; then it was no visit.
     pub(super) fn down(&mut self, session: SessionId, next: Next, wall: DateTime<Utc>, now: Duration) -> bool {
+        let linger = self.rules.linger;
         let Some(entry) = self.entries.get_mut(&session) else { return true };
-        let was_up = matches!(std::mem::take(&mut entry.berth.phase), Phase::Warm(_) | Phase::Draining(_));
+        let (phase, was_login) = (std::mem::take(&mut entry.berth.phase), std::mem::take(&mut entry.berth.dialing));
         let since = entry.berth.since.take().unwrap_or(wall);
-        entry.berth.visited = Some(wall);
-        if was_up && matches!(next, Next::Reconnect | Next::BackOff(_)) {
+        if !was_login {
+            entry.berth.visited = Some(wall);
+        }
+        if matches!(phase, Phase::Warm(_) | Phase::Draining(_)) && matches!(next, Next::Reconnect | Next::BackOff(_)) {
             entry.berth.losses.lost((wall - since).to_std().unwrap_or_default(), now);
         }
-        std::mem::take(&mut entry.berth.dialing)
+        if matches!(phase, Phase::Warm(_)) && matches!(next, Next::Reconnect | Next::BackOff(_) | Next::Ours) {
+            entry.berth.cut_off(linger, wall, now);
+        }
+        was_login
+    }
+
+    /// When a session's last connection ended, if this replica saw it.
+    pub(super) fn visited(&self, session: SessionId) -> Option<DateTime<Utc>> {
+        self.entries.get(&session)?.berth.visited
+    }
+
+    /// Of a replica that leaves, the linked devices for which nothing is left to do. They are not ours from now on, so that nobody connects
+    /// them for its sake.
+    pub(super) fn finished(&mut self) -> Vec<GivenUp> {
+        let is_finished = |entry: &Entry| entry.is_ours() && entry.is_web() && !entry.berth.has_slot() && entry.berth.owed.is_none();
+        let finished: Vec<SessionId> = self.entries.iter().filter(|(_, entry)| is_finished(entry)).map(|(session, _)| *session).collect();
+        finished.into_iter().filter_map(|session| self.give_up(session)).collect()
     }
 
     pub(super) fn connection_failed(&mut self, session: SessionId, failure: Failure, random: f64, now: Duration) {
@@ -276,10 +339,12 @@ impl Board {
         }
     }
 
-    /// Gives a session up, if it is ours.
+    /// Gives a session up, if it is ours. What it is owed the next owner shall see to.
     pub(super) fn give_up(&mut self, session: SessionId) -> Option<GivenUp> {
         let entry = self.entries.get_mut(&session)?;
-        let offered = std::mem::take(&mut entry.leaves);
+        let is_owed = entry.berth.owed.take().is_some();
+        let offered = std::mem::take(&mut entry.leaves) || is_owed;
+        entry.berth.handed = false;
         let (Ownership::Ours(epoch) | Ownership::Fencing(epoch)) = entry.ownership else { return None };
         entry.ownership = Ownership::Unknown;
         if let Some(sender) = &mut entry.sender {
@@ -300,6 +365,11 @@ impl Board {
         let Some(sender) = self.entries.get(&session).and_then(|entry| entry.sender.as_ref()) else { return false };
         let linked = matches!(&sender.way, Way::Web(device) if device.linked.is_some());
         !linked || matches!(sender.state, SessionState::Stopped | SessionState::LoggedOut | SessionState::Inactive)
+    }
+
+    /// Whether any session is.
+    pub(super) fn is_connected(&self) -> bool {
+        self.entries.values().any(|entry| matches!(entry.berth.phase, Phase::Warm(_) | Phase::Draining(_)))
     }
 
     /// Sessions in slots.

@@ -1,6 +1,9 @@
 //! Table `webhook_inbox`: what Meta told, sealed, until the ledger knows it.
 
-use std::collections::{BTreeMap, HashMap};
+use std::{
+    collections::{BTreeMap, HashMap},
+    time::Duration,
+};
 
 use barid_db::Tx;
 use barid_domain::{SessionId, TenantId};
@@ -130,14 +133,22 @@ impl Store {
         Ok(())
     }
 
-    /// Takes deliveries that are due, in order within a session. For half a minute nobody else gets them; who takes them ends them with
-    /// [`Store::delivered`] or [`Store::postpone`]. What cannot be opened is postponed by itself.
-    pub(crate) async fn take_deliveries(&self, limit: u32) -> Result<Vec<Delivery>, Error> {
+    /// Takes deliveries that are due, in order within a session, for a replica. For half a minute nobody else gets them, unless the replica is
+    /// not heard of for `ttl`; who takes them ends them with [`Store::delivered`] or [`Store::postpone`]. What cannot be opened is postponed by
+    /// itself.
+    pub(crate) async fn take_deliveries(&self, replica: Uuid, ttl: Duration, limit: u32) -> Result<Vec<Delivery>, Error> {
         let take = move |tx: Tx| async move {
             tx.row("SELECT pg_advisory_xact_lock($1)", [TURN.into()]).await?;
+            tx.run(
+                "UPDATE session_pool.webhook_inbox SET due_at = now(), taken_by = NULL
+                 WHERE taken_by IS NOT NULL AND taken_by NOT IN (
+                    SELECT r.id FROM session_pool.replicas r WHERE r.heartbeat_at > now() - $1 * interval '1 second')",
+                [ttl.as_secs_f64().into()],
+            )
+            .await?;
             tx.rows(
                 "WITH taken AS (
-                    UPDATE session_pool.webhook_inbox SET due_at = now() + interval '30 seconds', tries = tries + 1 WHERE id IN (
+                    UPDATE session_pool.webhook_inbox SET due_at = now() + interval '30 seconds', tries = tries + 1, taken_by = $3 WHERE id IN (
                         SELECT w.id FROM session_pool.webhook_inbox w
                         WHERE w.due_at <= now() AND NOT EXISTS (
                             SELECT FROM session_pool.webhook_inbox e
@@ -145,7 +156,7 @@ impl Store {
                         ORDER BY w.id LIMIT $1 FOR UPDATE SKIP LOCKED)
                     RETURNING id, tenant_id, session_id, body)
                  SELECT * FROM taken ORDER BY id",
-                [i64::from(limit).into(), PATIENCE.into()],
+                [i64::from(limit).into(), PATIENCE.into(), replica.into()],
             )
             .await
         };
@@ -175,8 +186,8 @@ impl Store {
 
     /// They are tried again, after 1, 2, 4 and then every 8 seconds.
     pub(crate) async fn postpone(&self, ids: Vec<Uuid>) -> Result<(), Error> {
-        let sql =
-            "UPDATE session_pool.webhook_inbox SET due_at = now() + (1 << least(tries - 1, 3)) * interval '1 second' WHERE id = ANY($1)";
+        let sql = "UPDATE session_pool.webhook_inbox SET due_at = now() + (1 << least(tries - 1, 3)) * interval '1 second', taken_by = NULL
+             WHERE id = ANY($1)";
         self.db.engine.transaction("postpone", move |tx: Tx| async move { tx.run(sql, [ids.into()]).await }).await?;
         Ok(())
     }

@@ -9,7 +9,7 @@ use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use super::{Store, pair};
-use crate::{Error, balance::Replica};
+use crate::{Error, balance::Replica, replica::Standing};
 
 /// How long an owner must not have been heard of before its sessions are taken over.
 #[derive(Clone, Copy, Debug)]
@@ -21,7 +21,7 @@ pub(crate) struct Patience {
 }
 
 /// A session with an epoch.
-pub(crate) type Standing = (SessionId, u64);
+pub(crate) type Claimed = (SessionId, u64);
 
 /// A session that its owner gives up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,21 +46,22 @@ pub(crate) struct Heard {
 }
 
 impl Store {
-    /// Says that a replica is alive, and how it stands; gives back the replicas that are, itself among them.
-    pub(crate) async fn beat(&self, replica: Uuid, ttl: Duration, status: Vec<u8>) -> Result<Vec<Replica>, Error> {
+    /// Says that a replica is alive, how it stands, and whether it takes sessions; gives back the replicas that are, itself among them.
+    pub(crate) async fn beat(&self, replica: Uuid, ttl: Duration, Standing { status, takes }: Standing) -> Result<Vec<Replica>, Error> {
         let beat = move |tx: Tx| async move {
             tx.run(
-                "INSERT INTO session_pool.replicas (id, heartbeat_at, status) VALUES ($1, now(), $2)
-                 ON CONFLICT (id) DO UPDATE SET heartbeat_at = now(), status = excluded.status",
-                [replica.into(), status.into()],
+                "INSERT INTO session_pool.replicas (id, heartbeat_at, status, takes) VALUES ($1, now(), $2, $3)
+                 ON CONFLICT (id) DO UPDATE SET heartbeat_at = now(), status = excluded.status, takes = excluded.takes",
+                [replica.into(), status.into(), takes.into()],
             )
             .await?;
-            let alive = "SELECT r.id, (SELECT count(*) FROM session_pool.owners o WHERE o.replica_id = r.id) FROM session_pool.replicas r
+            let alive =
+                "SELECT r.id, (SELECT count(*) FROM session_pool.owners o WHERE o.replica_id = r.id), r.takes FROM session_pool.replicas r
                  WHERE r.heartbeat_at > now() - $1 * interval '1 second' ORDER BY r.id";
             let rows = tx.rows(alive, [ttl.as_secs_f64().into()]).await?;
             let replica = |row: &sea_orm::QueryResult| {
                 let owned = usize::try_from(row.try_get_by_index::<i64>(1)?).unwrap_or_default();
-                Ok(Replica { id: row.try_get_by_index(0)?, owned })
+                Ok(Replica { id: row.try_get_by_index(0)?, owned, takes: row.try_get_by_index(2)? })
             };
             rows.iter().map(replica).collect::<Result<Vec<Replica>, Error>>()
         };
@@ -90,7 +91,7 @@ impl Store {
 
     /// Takes those of the sessions that are unowned, or whose owner was not heard of for as long as its connector asks for, each under a new
     /// epoch. Sessions that the replica owned before get a new epoch, too.
-    pub(crate) async fn take(&self, replica: Uuid, sessions: Vec<SessionId>, patience: Patience) -> Result<Vec<Standing>, Error> {
+    pub(crate) async fn take(&self, replica: Uuid, sessions: Vec<SessionId>, patience: Patience) -> Result<Vec<Claimed>, Error> {
         let ids: Vec<Uuid> = sessions.into_iter().map(SessionId::uuid).collect();
         let take = move |tx: Tx| async move {
             let rows = tx
@@ -107,7 +108,7 @@ impl Store {
                 .await?;
             rows.iter()
                 .map(|row| Ok((SessionId::from_uuid(row.try_get_by_index(0)?), row.try_get_by_index::<i64>(1)?.cast_unsigned())))
-                .collect::<Result<Vec<Standing>, Error>>()
+                .collect::<Result<Vec<Claimed>, Error>>()
         };
         self.db.engine.transaction("take sessions", take).await
     }

@@ -11,22 +11,24 @@ use crate::Error;
 
 impl Store {
     /// Writes the states that connections gave to their sessions and what those used up, and gives up sessions, each unless it got another
-    /// owner or epoch in between. A session that became cold was visited.
+    /// owner or epoch in between. With each state comes when the session was visited last, if that is known.
     pub(crate) async fn settle(
         &self,
         replica: Uuid,
-        states: Vec<(SessionId, SessionState)>,
+        states: Vec<(SessionId, SessionState, Option<DateTime<Utc>>)>,
         limits: Vec<(SessionId, Limits)>,
         given_up: Vec<GivenUp>,
     ) -> Result<(), Error> {
-        let now = self.clock.now();
         let settle = move |tx: Tx| async move {
             if !states.is_empty() {
-                let (ids, states): (Vec<Uuid>, Vec<i16>) = states.into_iter().map(|(id, state)| (id.uuid(), state as i16)).unzip();
+                let ids: Vec<Uuid> = states.iter().map(|(session, ..)| session.uuid()).collect();
+                let visits: Vec<DateTime<Utc>> = states.iter().map(|(.., visited)| visited.unwrap_or_default()).collect();
+                let states: Vec<i16> = states.iter().map(|(_, state, _)| *state as i16).collect();
                 tx.run(
-                    "UPDATE session_pool.sessions s SET state = v.state, visited_at = CASE WHEN v.state = 2 THEN $3 ELSE visited_at END
-                     FROM UNNEST($1::uuid[], $2::smallint[]) AS v (id, state) WHERE s.id = v.id AND s.state BETWEEN 2 AND 5",
-                    [ids.into(), states.into(), now.into()],
+                    "UPDATE session_pool.sessions s SET state = v.state, visited_at = greatest(s.visited_at, nullif(v.visited_at, to_timestamp(0)))
+                     FROM UNNEST($1::uuid[], $2::smallint[], $3::timestamptz[]) AS v (id, state, visited_at)
+                     WHERE s.id = v.id AND s.state BETWEEN 2 AND 5",
+                    [ids.into(), states.into(), visits.into()],
                 )
                 .await?;
             }

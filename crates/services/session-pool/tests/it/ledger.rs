@@ -33,6 +33,8 @@ pub struct Books {
     pub aliases: Vec<AliasPair>,
     /// So many of the next calls of this name fail before they are carried out.
     pub failing: HashMap<&'static str, u32>,
+    /// Whether reports of receipts are not answered.
+    pub is_stuck: bool,
     /// So many of the next claims are carried out, and their answer is lost.
     pub lost_answers: u32,
     last: u128,
@@ -199,6 +201,9 @@ impl LedgerService for Ledger {
 
     async fn report_receipts(&self, request: Request<ReportReceiptsRequest>) -> Result<Response<ReportReceiptsResponse>, Status> {
         self.fail("report_receipts")?;
+        if self.books().is_stuck {
+            std::future::pending::<()>().await;
+        }
         self.books().receipts.extend(request.into_inner().receipts);
         Ok(Response::new(ReportReceiptsResponse::default()))
     }

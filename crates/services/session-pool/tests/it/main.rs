@@ -1,6 +1,7 @@
 mod choosing;
 mod house;
 mod ledger;
+mod lingering;
 mod ownership;
 mod sending;
 mod sessions;

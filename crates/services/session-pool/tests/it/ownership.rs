@@ -2,10 +2,12 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use barid_domain::SessionId;
+use barid_proto::queue::v1::outcome::Outcome;
 use barid_testkit::eventually;
 use chrono::{DateTime, TimeDelta, Utc};
+use serde_json::json;
 
-use crate::house::House;
+use crate::house::{House, PHONE};
 
 const NUMBER: &str = "100001";
 const CUSTOMER: &str = "+201112223334";
@@ -210,5 +212,79 @@ async fn a_replica_that_joins_gets_its_share_while_every_message_goes_once() -> 
     assert_eq!(most, "2", "none was passed back");
     first.stop().await;
     second.stop().await;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replica_that_is_not_heard_of_lets_no_session_rest_for_it_may_be_anothers() -> Result<()> {
+    let mut house = House::quick().await?;
+    house.config.cloud.request_timeout = Duration::from_secs(10);
+    let _replica = house.replica().await?;
+    let from = house.laundry(NUMBER).await?;
+    house.whatsapp.arm(json!({"kind": "delay", "delay_ms": 3000, "count": 1})).await?;
+    house.whatsapp.arm(json!({"kind": "error_code", "code": 130_429, "retry_after": 60, "count": 1})).await?;
+    let message = house.text(from, NUMBER, CUSTOMER).await?;
+    let id = message.message_id.clone();
+    house.ledger.accept(vec![message]).await;
+    eventually(Duration::from_secs(10), || async {
+        ensure!(!house.ledger.books().claimed.is_empty(), "not under way");
+        Ok(())
+    })
+    .await?;
+    house.database.execute(&["REVOKE INSERT, UPDATE ON session_pool.replicas FROM barid_session_pool_engine"]).await?;
+    let reason = |outcome| if let Outcome::Returned(failure) = outcome { Some(failure.reason) } else { None };
+    assert_eq!(house.outcome(&id, reason).await?, "rate_limited", "facts are told by anyone");
+    let state = async || house.database.execute(&["SELECT state FROM session_pool.sessions"]).await;
+    let rests = eventually(Duration::from_secs(1), || async {
+        let state = state().await?;
+        ensure!(state == "6", "{state}");
+        Ok(())
+    });
+    assert!(rests.await.is_err(), "it was paused by one whose lease is over");
+    house.database.execute(&["GRANT INSERT, UPDATE ON session_pool.replicas TO barid_session_pool_engine"]).await?;
+    eventually(Duration::from_secs(10), || async {
+        let state = state().await?;
+        ensure!(state == "6", "{state}");
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_linked_device_that_went_to_another_is_let_go_of_until_that_one_is_gone() -> Result<()> {
+    let (house, replica) = House::start().await?;
+    let from = house.linked(PHONE).await?;
+    let send = async || {
+        let message = house.ledger.text(from.0, from.1, CUSTOMER, "طلبك جاهز");
+        let id = message.message_id.clone();
+        house.ledger.accept(vec![message]).await;
+        id
+    };
+    house.acknowledged(&send().await).await?;
+    let before = house.logins(PHONE).await?;
+    let other = "11111111-1111-1111-1111-111111111111";
+    house
+        .database
+        .execute(&[
+            &format!("INSERT INTO session_pool.replicas (id, heartbeat_at) VALUES ('{other}', now() + interval '1 hour')"),
+            &format!("UPDATE session_pool.owners SET replica_id = '{other}', epoch = epoch + 1"),
+        ])
+        .await?;
+    let second = send().await;
+    eventually(Duration::from_secs(10), || async {
+        let account = house.whatsapp.control("GET", &format!("/sim/web/accounts/{}", PHONE.trim_start_matches('+')), json!(null)).await?;
+        ensure!(account["devices"][0]["online"] == false, "it is connected still: {account}");
+        Ok(())
+    })
+    .await?;
+    let (claims, touched) = (house.ledger.books().claimed.len(), async || {
+        ensure!(house.logins(PHONE).await? > before || house.ledger.books().claimed.len() > 3, "it is left alone");
+        Ok(())
+    });
+    assert!(eventually(Duration::from_secs(3), touched).await.is_err(), "it was connected or claimed for, after {claims} claims");
+    assert_eq!(house.database.execute(&["SELECT replica_id FROM session_pool.owners"]).await?, other);
+    house.database.execute(&["DELETE FROM session_pool.replicas WHERE heartbeat_at > now() + interval '1 minute'"]).await?;
+    house.acknowledged(&second).await?;
+    replica.stop().await;
     Ok(())
 }

@@ -135,3 +135,58 @@ async fn a_failure_that_is_told_later_counts_for_the_session_too() -> Result<()>
     assert_eq!(told, [(ReceiptKind::Failed, "billing", true), (ReceiptKind::Failed, "undeliverable", false)]);
     Ok(())
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_replica_took_and_did_not_bring_is_brought_as_soon_as_its_death_is_known() -> Result<()> {
+    let mut house = House::build().await?;
+    house.config.pool.heartbeat_ttl = Duration::from_secs(3);
+    let first = house.replica().await?;
+    let tenant = house.tenant();
+    house.create(tenant, session("100001")).await?;
+    house.ledger.books().is_stuck = true;
+    house.ingest(APP, &post(vec![change("100001", "statuses", json!([status("wamid.1", "read")]))])).await?;
+    let taken = "SELECT count(*) FROM session_pool.webhook_inbox WHERE due_at > now() + interval '20 seconds'";
+    eventually(Duration::from_secs(10), || async {
+        ensure!(house.database.execute(&[taken]).await? == "1", "nobody took it");
+        Ok(())
+    })
+    .await?;
+    first.kill();
+    house.ledger.books().is_stuck = false;
+    let second = house.replica().await?;
+    eventually(Duration::from_secs(10), || async {
+        let inbox = house.inbox().await?;
+        let told = house.ledger.books().receipts.len();
+        ensure!((told, inbox.as_str()) == (1, "0"), "{told} told, {inbox} left");
+        Ok(())
+    })
+    .await?;
+    second.stop().await;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_live_replica_is_bringing_is_nobody_elses() -> Result<()> {
+    let mut house = House::build().await?;
+    house.config.pool.heartbeat_ttl = Duration::from_millis(900);
+    let _first = house.replica().await?;
+    let tenant = house.tenant();
+    house.create(tenant, session("100001")).await?;
+    house.ledger.books().is_stuck = true;
+    house.ingest(APP, &post(vec![change("100001", "statuses", json!([status("wamid.1", "read")]))])).await?;
+    let taker = "SELECT taken_by, tries FROM session_pool.webhook_inbox WHERE taken_by IS NOT NULL";
+    let taken = eventually(Duration::from_secs(10), || async {
+        let taken = house.database.execute(&[taker]).await?;
+        ensure!(!taken.is_empty(), "nobody took it");
+        Ok(taken)
+    })
+    .await?;
+    let _second = house.replica().await?;
+    let changes = eventually(Duration::from_secs(2), || async {
+        let now = house.database.execute(&[taker]).await?;
+        ensure!(now != taken, "it stays where it is");
+        Ok(())
+    });
+    assert!(changes.await.is_err(), "it was taken from a replica that is alive");
+    Ok(())
+}

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use barid_db::{Config, Db, Tx};
 use barid_domain::{Id, Secret, TenantId};
 use barid_testkit::{Database, database_with};
@@ -13,7 +13,7 @@ use uuid::Uuid;
 const PASSWORD: &str = "barid-test";
 
 pub async fn database() -> Result<Database> {
-    database_with("db m0009", |admin_url| async move {
+    database_with("db m0011", |admin_url| async move {
         let config = barid_migrations::Config { database_url: Secret::new(admin_url), role_password: Secret::new(PASSWORD) };
         barid_migrations::migrate(&config).await?;
         Ok(())
@@ -29,6 +29,18 @@ pub async fn db(database: &Database, schema: &str, max_connections: u32) -> Resu
 /// The same with another bound for how long a transaction may take.
 pub async fn db_for(database: &Database, schema: &str, longest: Duration) -> Result<Db> {
     Ok(Db::connect_for(&config(database, schema, 1), longest).await?)
+}
+
+/// The same, over a line of the caller's.
+pub async fn db_over(port: u16, database: &Database, schema: &str, longest: Duration) -> Result<Db> {
+    let through = |url: &Secret| {
+        let (login, rest) = url.expose().split_once("@").context("a login")?;
+        let (_, name) = rest.split_once('/').context("a database")?;
+        anyhow::Ok(Secret::new(format!("{login}@127.0.0.1:{port}/{name}")))
+    };
+    let direct = config(database, schema, 1);
+    let config = Config { tenant_url: through(&direct.tenant_url)?, engine_url: through(&direct.engine_url)?, ..direct };
+    Ok(Db::connect_for(&config, longest).await?)
 }
 
 fn config(database: &Database, schema: &str, max_connections: u32) -> Config {

@@ -2,5 +2,7 @@ mod checkpoint;
 mod grants;
 mod house;
 mod isolation;
+mod line;
 mod outbox;
+mod silence;
 mod transactions;

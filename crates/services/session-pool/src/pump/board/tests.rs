@@ -33,7 +33,8 @@ fn sender(state: SessionState) -> Option<Sender> {
 
 /// As the first of replicas that own so many sessions sees it.
 fn balance(owned: &[usize]) -> Balance {
-    let replicas: Vec<Replica> = (1..).zip(owned).map(|(id, owned)| Replica { id: Uuid::from_u128(id), owned: *owned }).collect();
+    let replicas: Vec<Replica> =
+        (1..).zip(owned).map(|(id, owned)| Replica { id: Uuid::from_u128(id), owned: *owned, takes: true }).collect();
     Balance::new(replicas[0].id, owned[0], &replicas, 0, Rules::default())
 }
 
@@ -89,7 +90,7 @@ fn a_favourite_of_another_replica_is_left_to_it_for_a_second() {
         board.lost(session(1));
         board
     };
-    let replicas = [1, 2].map(|id| Replica { id: Uuid::from_u128(id), owned: 0 });
+    let replicas = [1, 2].map(|id| Replica { id: Uuid::from_u128(id), owned: 0, takes: true });
     let takes = |replica: &Replica, after| {
         let balance = Balance::new(replica.id, 0, &replicas, 1, Rules::default());
         board.takeable(NOW, wall() + TimeDelta::milliseconds(after), &balance).len()
@@ -111,7 +112,7 @@ fn a_replica_with_its_share_leaves_sessions_to_those_with_room() {
     assert_eq!(takes(&board, &[20, 40], 0), 17, "its share, and the other's favourites with it: the other has no room");
 
     assert_eq!(board.owners(&[], wall(), NOW), (0, 50));
-    let other = Replica { id: Uuid::from_u128(2), owned: 30 };
+    let other = Replica { id: Uuid::from_u128(2), owned: 30, takes: true };
     for number in 0..30 {
         let sender = sender(SessionState::Cold).map(|sender| Sender { owner: Some(other.id), ..sender });
         board.set_sender(session(number), sender, NOW);
