@@ -9,6 +9,7 @@ mod m0006_inbound;
 mod m0007_web;
 mod m0008_session_pool;
 mod m0009_scheduling;
+mod m0010_partitions;
 mod policy;
 mod roles;
 mod table;
@@ -63,6 +64,7 @@ impl MigratorTrait for Migrator {
             Box::new(table::Sql { name: "m0007_web", statements: m0007_web::statements }),
             Box::new(table::Sql { name: "m0008_session_pool", statements: m0008_session_pool::statements }),
             Box::new(table::Sql { name: "m0009_scheduling", statements: m0009_scheduling::statements }),
+            Box::new(table::Sql { name: "m0010_partitions", statements: m0010_partitions::statements }),
         ]
     }
 }
