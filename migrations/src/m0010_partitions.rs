@@ -151,6 +151,8 @@ const MAKE: &str = "
         IF day > now() + interval '60 days' THEN
             RAISE EXCEPTION '% is too far ahead', day;
         END IF;
+        -- One at a time: others come to the same partitions.
+        PERFORM pg_advisory_xact_lock(1650553189);
         FOR t IN SELECT * FROM (VALUES ('messages', 'id', ''), ('message_state', 'message_id', 'WITH (fillfactor = 70)'),
             ('message_events', 'id', '')) AS t(parent, id, storage)
         LOOP
@@ -184,6 +186,7 @@ const DROP_MESSAGES: &str = "
         upper uuid;
         found boolean;
     BEGIN
+        PERFORM pg_advisory_xact_lock(1650553189);
         SELECT coalesce(p.first, '00000000-0000-0000-0000-000000000000'), p.past INTO lower, upper
         FROM queue.partitions p JOIN queue.partitions s ON s.parent = 'message_state' AND s.name = states AND s.past = p.past
         WHERE p.parent = 'messages' AND p.name = messages;
@@ -232,6 +235,7 @@ const DROP_EVENTS: &str = "
         upper uuid;
         found boolean;
     BEGIN
+        PERFORM pg_advisory_xact_lock(1650553189);
         SELECT coalesce(p.first, '00000000-0000-0000-0000-000000000000'), p.past INTO lower, upper
         FROM queue.partitions p WHERE p.parent = 'message_events' AND p.name = events;
         IF upper IS NULL THEN
@@ -286,8 +290,14 @@ fn acquaintances() -> Vec<String> {
             PRIMARY KEY (session_id, contact_id)
         )"),
         one("CREATE INDEX ON queue.acquaintances (contact_id)"),
-        one("INSERT INTO queue.acquaintances SELECT DISTINCT m.session_id, m.contact_id, m.tenant_id
-            FROM queue.messages_before m JOIN queue.message_state_before s ON s.message_id = m.id WHERE s.sent_at IS NOT NULL"),
+        ["before", "rest"]
+            .map(|suffix| {
+                format!(
+                    "INSERT INTO queue.acquaintances SELECT DISTINCT m.session_id, m.contact_id, m.tenant_id FROM queue.messages_{suffix} m
+                     JOIN queue.message_state_{suffix} s ON s.message_id = m.id WHERE s.sent_at IS NOT NULL ON CONFLICT DO NOTHING"
+                )
+            })
+            .to_vec(),
         tenant_table("queue", "acquaintances", Access::Full),
     ])
 }

@@ -8,11 +8,11 @@ use barid_proto::{
     events::v1::{MessagePayload, event::Payload},
     timestamp,
 };
-use chrono::{DateTime, NaiveDate, Utc};
+use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use sea_orm::{DbErr, Value};
 use uuid::Uuid;
 
-use super::{Change, EVENTS, JobState, Recipient, Store, apply, contacts, jobs, people, quota, waiting};
+use super::{Change, EVENTS, JobState, Recipient, Store, apply, contacts, jobs, people, planning, quota, waiting};
 use crate::{
     Error,
     draft::Key,
@@ -52,6 +52,9 @@ pub(crate) struct NewMessage {
     pub day: NaiveDate,
     pub quota: u32,
 }
+
+/// How long after one stage another one is known to be earlier or later. Longer than any message waits.
+const STAGES_KNOWN: TimeDelta = TimeDelta::days(120);
 
 /// What became of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -200,11 +203,16 @@ fn repeated(leader: &Outcome) -> Result<Accepted, Error> {
 
 async fn look_up(tx: &Tx, tenant: TenantId, keys: &[Key]) -> Result<HashMap<String, Known>, DbErr> {
     let names: Vec<String> = keys.iter().map(|key| key.key.clone()).collect();
+    let taken = "SELECT message_id FROM queue.idempotency_keys WHERE tenant_id = $1 AND key = ANY($2)";
+    let messages = planning::ids(tx.rows(taken, [tenant.uuid().into(), names.clone().into()]).await?)?;
+    if messages.is_empty() {
+        return Ok(HashMap::new());
+    }
     let rows = tx
         .rows(
             "SELECT k.key, k.digest, k.message_id, s.state FROM queue.idempotency_keys k JOIN queue.message_state s USING (message_id)
-             WHERE k.tenant_id = $1 AND k.key = ANY($2)",
-            [tenant.uuid().into(), names.into()],
+             WHERE k.tenant_id = $1 AND k.key = ANY($2) AND s.message_id = ANY($3)",
+            [tenant.uuid().into(), names.into(), messages.into()],
         )
         .await?;
     let mut known = HashMap::new();
@@ -414,6 +422,7 @@ async fn supersede(store: &Store, tx: &Tx, messages: &[&NewMessage]) -> Result<H
     if keys.is_empty() {
         return Ok(HashSet::new());
     }
+    let now = store.now();
     let rows = tx
         .rows(
             // Each key is read once, however many of its stages come in this commit.
@@ -422,16 +431,15 @@ async fn supersede(store: &Store, tx: &Tx, messages: &[&NewMessage]) -> Result<H
                 FROM (SELECT DISTINCT * FROM UNNEST($1::uuid[], $2::text[]) AS k(tenant_id, supersede_key)) k
                 JOIN queue.messages m USING (tenant_id, supersede_key)
                 JOIN queue.message_state s ON s.message_id = m.id
-                WHERE s.state NOT IN (8, 9, 10)
+                WHERE m.id >= $3 AND s.message_id >= $3 AND s.state NOT IN (8, 9, 10)
              ), latest AS (
                 SELECT tenant_id, supersede_key, max(supersede_rank) AS rank FROM stages GROUP BY tenant_id, supersede_key
              )
              SELECT s.id FROM stages s JOIN latest l USING (tenant_id, supersede_key) WHERE s.state IN (1, 2) AND s.supersede_rank < l.rank",
-            [tenants.into(), keys.into()],
+            [tenants.into(), keys.into(), barid_db::first_id(now - STAGES_KNOWN).into()],
         )
         .await?;
     let late: Vec<Uuid> = rows.iter().map(|row| row.try_get_by_index(0)).collect::<Result<_, _>>()?;
-    let now = store.now();
     let changes =
         late.iter().map(|id| Change { reason: "superseded".to_owned(), ..Change::new(MessageId::from_uuid(*id), Fact::Cancelled, now) });
     apply::apply(store, tx, changes.collect()).await?;

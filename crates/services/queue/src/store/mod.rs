@@ -1,6 +1,7 @@
 //! The ledger's tables.
 
 mod accept;
+mod acquaintances;
 mod apply;
 mod claim;
 mod committer;
@@ -15,6 +16,7 @@ mod inbound;
 mod jobs;
 mod messages;
 mod overview;
+mod partitions;
 mod people;
 mod planning;
 mod quota;
@@ -22,6 +24,7 @@ mod receipts;
 mod redrive;
 mod sweep;
 mod targets;
+mod tenant_hours;
 mod waiting;
 
 use std::sync::Arc;
