@@ -9,7 +9,9 @@ mod m0006_inbound;
 mod m0007_web;
 mod m0008_session_pool;
 mod m0009_scheduling;
+mod m0010_partitions;
 mod m0011_replicas;
+mod m0012_hours;
 mod policy;
 mod roles;
 mod table;
@@ -64,7 +66,9 @@ impl MigratorTrait for Migrator {
             Box::new(table::Sql { name: "m0007_web", statements: m0007_web::statements }),
             Box::new(table::Sql { name: "m0008_session_pool", statements: m0008_session_pool::statements }),
             Box::new(table::Sql { name: "m0009_scheduling", statements: m0009_scheduling::statements }),
+            Box::new(table::Sql { name: "m0010_partitions", statements: m0010_partitions::statements }),
             Box::new(table::Sql { name: "m0011_replicas", statements: m0011_replicas::statements }),
+            Box::new(table::Sql { name: "m0012_hours", statements: m0012_hours::statements }),
         ]
     }
 }
@@ -77,6 +81,15 @@ pub async fn migrate(config: &Config) -> Result<Report, Error> {
     let outcome = apply(&db, &config.role_password).await;
     db.close().await?;
     outcome
+}
+
+/// Brings an empty database up to the migration of this name and no further, for those who want to see what the next one does.
+pub async fn migrate_up_to(config: &Config, name: &str) -> Result<(), Error> {
+    let db = connect(config.database_url.expose()).await?;
+    roles::ensure(&db, &config.role_password).await?;
+    let steps = Migrator::migrations().iter().take_while(|migration| migration.name() != name).count() + 1;
+    Migrator::up(&db, u32::try_from(steps).ok()).await?;
+    Ok(db.close().await?)
 }
 
 /// The tables of a database that hold tenants' rows without protection.

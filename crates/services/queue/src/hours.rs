@@ -100,6 +100,12 @@ pub struct Opening {
 }
 
 impl Hours {
+    /// The same for the same hours.
+    pub fn text(&self) -> String {
+        let quiet = self.quiet.map(|quiet| format!(" {:?} {}", quiet.hours.minutes(), quiet.retries)).unwrap_or_default();
+        format!("{}{quiet}", self.zone)
+    }
+
     /// The first opening at or after a moment for a message in this lane; `None` when there is none, because the window lies within the quiet
     /// hours.
     pub fn opening(&self, lane: Lane, window: Option<Daily>, at: DateTime<Utc>) -> Option<Opening> {

@@ -50,6 +50,9 @@ pub struct Config {
     pub doubt_after: Duration,
     #[serde(with = "humantime_serde")]
     pub give_up_after: Duration,
+    /// How long messages and their events are kept.
+    #[serde(with = "humantime_serde")]
+    pub retention: Duration,
     pub health: HealthConfig,
     pub telemetry: TelemetryConfig,
     pub nats: barid_bus::Config,
@@ -59,13 +62,19 @@ pub struct Config {
 
 impl Validate for Config {
     fn problems(&self) -> Vec<String> {
+        let mut problems = Vec::new();
         if self.give_up_after < self.doubt_after {
-            vec!["give_up_after: is shorter than doubt_after; give at least as long".to_owned()]
-        } else {
-            Vec::new()
+            problems.push("give_up_after: is shorter than doubt_after; give at least as long".to_owned());
         }
+        if self.retention < SHORTEST_RETENTION {
+            problems.push("retention: is shorter than keys and streams are kept; give at least 14d".to_owned());
+        }
+        problems
     }
 }
+
+/// Idempotency keys and the streams of events are kept for a week.
+const SHORTEST_RETENTION: Duration = Duration::from_secs(14 * 24 * 3600);
 
 /// The service with everything it needs.
 pub struct App {
@@ -108,13 +117,14 @@ impl App {
         let batches = [tokio::spawn(commits), tokio::spawn(look_ups), tokio::spawn(renderings)];
         let relay = Relay::new(bus.clone(), store::Told::new(db.engine), told, clock, RelayConfig::default());
         let lag = relay.lag();
-        health.metrics(move || lag.prometheus());
+        let shown = lag.clone();
+        health.metrics(move || shown.prometheus());
         jobs.spawn("relay", relay.run(jobs.shutdown()));
         jobs.spawn("directory", directory.clone().follow(bus.clone(), jobs.shutdown()));
         jobs.spawn("sessions", barid_bus::consume(bus.clone(), consumers::Sessions(store.clone()), jobs.shutdown()));
         let tenants = consumers::Tenants { store: store.clone(), directory: directory.clone() };
         jobs.spawn("tenants", barid_bus::consume(bus.clone(), tenants, jobs.shutdown()));
-        jobs::start(&jobs, &store, &directory, &config);
+        jobs::start(&jobs, &store, &directory, &config, lag);
 
         let item = guard.input("/barid.queue.v1.MessageService/SendMessage").expect("the protos have the method");
         let sessions = clients::Sessions::new(&bus);

@@ -44,6 +44,11 @@ impl Lag {
         oldest.and_then(|at| (self.clock.now() - at).to_std().ok()).unwrap_or_default()
     }
 
+    /// The last event that is known to be told; none before it is known where the stream stands.
+    pub fn position(&self) -> Option<Position> {
+        self.state().told
+    }
+
     /// As a line of Prometheus' text format.
     pub fn prometheus(&self) -> String {
         let name = "barid_relay_lag_seconds";

@@ -16,5 +16,5 @@ pub use bad_value::is_bad_value;
 pub use checkpoint::{advance, load as checkpoint};
 pub use connect::{Config, Db, Error};
 pub use keys::TenantKeys;
-pub use outbox::{NewEvent, Outbox, OutboxTable, append};
+pub use outbox::{APART, NewEvent, Outbox, OutboxTable, append, first_id, id_time};
 pub use transaction::{Engine, Tenant, Tx};

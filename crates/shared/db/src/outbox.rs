@@ -1,8 +1,10 @@
 //! The event table that every service which has something to tell keeps: append-only history and outbox in one.
 
+use std::sync::{Arc, Mutex, PoisonError};
+
 use barid_domain::{EventId, TenantId};
 use barid_proto::events::v1::{Event, Position};
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use prost::Message;
 use sea_orm::{DbErr, QueryResult, Value};
 use uuid::Uuid;
@@ -73,8 +75,9 @@ impl OutboxTable {
 
     /// Every event of one entity, oldest first, also those that are not told yet.
     pub async fn history(self, tx: &Tx, entity: Uuid) -> Result<Vec<Event>, DbErr> {
-        let sql = format!("SELECT {COLUMNS} FROM {} WHERE entity_id = $1 ORDER BY seq LIMIT 1000", self.table);
-        let rows = tx.rows(sql, [entity.into()]).await?;
+        let sql = format!("SELECT {COLUMNS} FROM {} WHERE entity_id = $1 AND id >= $2 ORDER BY seq LIMIT 1000", self.table);
+        let earliest = id_time(entity).map_or(Uuid::nil(), |at| first_id(at - APART));
+        let rows = tx.rows(sql, [entity.into(), earliest.into()]).await?;
         rows.iter().map(|row| self.read_event(row)).collect()
     }
 
@@ -101,12 +104,46 @@ impl OutboxTable {
 pub struct Outbox {
     engine: Engine,
     table: OutboxTable,
+    read: Arc<Mutex<Option<Read>>>,
+}
+
+/// Up to where events were read.
+#[derive(Clone, Copy, Debug)]
+struct Read {
+    position: Position,
+    /// An id below those of all events that come after it.
+    earliest: Uuid,
 }
 
 impl Outbox {
     pub fn new(engine: Engine, table: OutboxTable) -> Self {
-        Self { engine, table }
+        Self { engine, table, read: Arc::default() }
     }
+
+    /// An id below those of all events after a position, which spares a look at the partitions of the days before.
+    fn earliest(&self, after: Position) -> Uuid {
+        let known = *self.read.lock().unwrap_or_else(PoisonError::into_inner);
+        known.filter(|read| order(&read.position) <= order(&after)).map_or(Uuid::nil(), |read| read.earliest)
+    }
+}
+
+fn order(position: &Position) -> (u32, u64, u64) {
+    (position.generation, position.transaction, position.sequence)
+}
+
+/// How far apart the clocks may be that mint the ids of events, and how long events may wait for their commit, before one that comes later in
+/// the order of the ledger could be looked for in the wrong days.
+pub const APART: TimeDelta = TimeDelta::days(2);
+
+/// The first of the ids that are minted at a time.
+pub fn first_id(at: DateTime<Utc>) -> Uuid {
+    Uuid::from_u128(u128::from(at.timestamp_millis().max(0).cast_unsigned()) << 80)
+}
+
+/// When an id was minted; none when it does not tell.
+pub fn id_time(id: Uuid) -> Option<DateTime<Utc>> {
+    let (seconds, nanos) = id.get_timestamp()?.to_unix();
+    DateTime::from_timestamp(seconds.try_into().ok()?, nanos)
 }
 
 impl barid_bus::Outbox for Outbox {
@@ -115,31 +152,49 @@ impl barid_bus::Outbox for Outbox {
     }
 
     async fn read(&self, after: Position, limit: u32) -> Result<Vec<Event>, barid_bus::BoxError> {
-        let table = self.table;
+        let (table, earliest) = (self.table, self.earliest(after));
         let read = self.engine.transaction("relay", move |tx| async move {
-            let condition = "(generation, xid, seq) > ($1, $2::text::xid8, $3)";
-            let values =
-                vec![after.generation.cast_signed().into(), after.transaction.to_string().into(), after.sequence.cast_signed().into()];
-            table.select(&tx, condition, values, limit).await
+            let condition = "(generation, xid, seq) > ($1, $2::text::xid8, $3) AND id >= $4";
+            let values = vec![
+                after.generation.cast_signed().into(),
+                after.transaction.to_string().into(),
+                after.sequence.cast_signed().into(),
+                earliest.into(),
+            ];
+            let events = table.select(&tx, condition, values, limit).await?;
+            let Some(last) = events.last() else { return Ok((events, None)) };
+            let minted = last.id.parse().ok().and_then(|id: EventId| id_time(id.uuid()));
+            let now: Option<DateTime<Utc>> = tx.row("SELECT now()", []).await?.map(|row| row.try_get_by_index(0)).transpose()?;
+            let position = last.position.unwrap_or_default();
+            // A clock that is ahead says nothing of the others.
+            let read = minted.zip(now).map(|(minted, now)| Read { position, earliest: first_id(minted.min(now) - APART) });
+            Ok::<_, DbErr>((events, read))
         });
-        Ok(read.await?)
+        let (events, read) = read.await?;
+        if read.is_some() {
+            *self.read.lock().unwrap_or_else(PoisonError::into_inner) = read;
+        }
+        Ok(events)
     }
 
     async fn oldest(&self, after: Position) -> Result<Option<DateTime<Utc>>, barid_bus::BoxError> {
         // What happened may lie long before it was heard of; an id is minted when the event is written.
         let sql = format!(
-            "SELECT id FROM {} WHERE (generation, xid, seq) > ($1, $2::text::xid8, $3) ORDER BY generation, xid, seq LIMIT 1",
+            "SELECT id FROM {} WHERE (generation, xid, seq) > ($1, $2::text::xid8, $3) AND id >= $4 ORDER BY generation, xid, seq LIMIT 1",
             self.table.table
         );
+        let earliest = self.earliest(after);
         let find = move |tx: Tx| async move {
-            let values = [after.generation.cast_signed().into(), after.transaction.to_string().into(), after.sequence.cast_signed().into()];
+            let values = [
+                after.generation.cast_signed().into(),
+                after.transaction.to_string().into(),
+                after.sequence.cast_signed().into(),
+                earliest.into(),
+            ];
             tx.row(sql, values).await?.map(|row| row.try_get_by_index::<Uuid>(0)).transpose()
         };
         let id = self.engine.transaction("relay lag", find).await?;
-        Ok(id.and_then(|id| {
-            let (seconds, nanos) = id.get_timestamp()?.to_unix();
-            DateTime::from_timestamp(seconds.try_into().ok()?, nanos)
-        }))
+        Ok(id.and_then(id_time))
     }
 
     async fn before(&self, since: DateTime<Utc>) -> Result<Position, barid_bus::BoxError> {

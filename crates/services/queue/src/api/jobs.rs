@@ -19,11 +19,11 @@ use crate::store::{JobRow, JobState};
 impl JobService for State {
     async fn create_job(&self, request: Request<CreateJobRequest>) -> Result<Response<Job>, Status> {
         let tenant = tenant(&request)?;
-        let display_name = request.into_inner().display_name;
+        let CreateJobRequest { display_name, idempotency_key: key, .. } = request.into_inner();
         if display_name.trim().is_empty() {
             return Err(Violations::one("displayName", "required", "is empty; say what the job is about"));
         }
-        Ok(Response::new(to_proto(tenant, self.store.create_job(tenant, display_name).await?)))
+        Ok(Response::new(to_proto(tenant, self.store.create_job(tenant, display_name, Some(key).filter(|key| !key.is_empty())).await?)))
     }
 
     async fn get_job(&self, request: Request<GetJobRequest>) -> Result<Response<Job>, Status> {

@@ -23,11 +23,17 @@ impl Consumer for Tenants {
     async fn apply(&self, events: Vec<Event>, from: Checkpoint, to: Checkpoint) -> Result<Applied, BoxError> {
         let changed: Vec<TenantId> =
             events.iter().filter(|event| event.kind == "updated").filter_map(|event| event.entity_id.parse().ok()).collect();
-        for tenant in &changed {
-            self.directory.forget(*tenant).await;
+        let mut others = Vec::new();
+        for tenant in changed {
+            self.directory.forget(tenant).await;
+            // Hours that cannot be told are others than any.
+            let hours = self.directory.profile(tenant).await.map(|profile| profile.terms.hours.text()).unwrap_or_default();
+            if self.store.note_hours(tenant, hours).await? {
+                others.push(tenant);
+            }
         }
         // Before the place is kept: once more changes nothing.
-        self.store.look_again(&changed).await?;
+        self.store.look_again(&others).await?;
         Ok(self.store.tenants_changed("tenants", from, to).await?)
     }
 }

@@ -2,19 +2,24 @@
 
 mod expire;
 mod forget;
+mod hours;
+mod partitions;
 mod plan;
 mod settle;
 mod uncertain;
 
+use barid_bus::Lag;
 use barid_runtime::Jobs;
 
 use crate::{Config, clients::Directory, store::Store};
 
 /// Starts every timer.
-pub(crate) fn start(jobs: &Jobs, store: &Store, directory: &Directory, config: &Config) {
+pub(crate) fn start(jobs: &Jobs, store: &Store, directory: &Directory, config: &Config, lag: Lag) {
     plan::start(jobs, store, directory);
     expire::start(jobs, store);
     uncertain::start(jobs, store, config);
     forget::start(jobs, store);
     settle::start(jobs, store);
+    hours::start(jobs, store);
+    partitions::start(jobs, store, config, lag);
 }

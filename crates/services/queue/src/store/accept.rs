@@ -8,7 +8,7 @@ use barid_proto::{
     events::v1::{MessagePayload, event::Payload},
     timestamp,
 };
-use chrono::{DateTime, NaiveDate, Utc};
+use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use sea_orm::{DbErr, Value};
 use uuid::Uuid;
 
@@ -52,6 +52,9 @@ pub(crate) struct NewMessage {
     pub day: NaiveDate,
     pub quota: u32,
 }
+
+/// How long after one stage another one is known to be earlier or later. Longer than any message waits.
+const STAGES_KNOWN: TimeDelta = TimeDelta::days(120);
 
 /// What became of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -209,18 +212,23 @@ async fn look_up(tx: &Tx, keys: &[(TenantId, &Key)]) -> Result<Vec<Option<Known>
         return Ok(Vec::new());
     }
     let (tenants, names): (Vec<Uuid>, Vec<String>) = keys.iter().map(|(tenant, key)| (tenant.uuid(), key.key.clone())).unzip();
-    let rows = tx
-        .rows(
-            "SELECT k.tenant_id, k.key, k.digest, k.message_id, s.state
-             FROM (SELECT DISTINCT * FROM UNNEST($1::uuid[], $2::text[]) AS n(tenant_id, key)) n
-             JOIN queue.idempotency_keys k USING (tenant_id, key) JOIN queue.message_state s USING (message_id)",
-            [tenants.into(), names.into()],
-        )
-        .await?;
+    let taken = "SELECT k.tenant_id, k.key, k.digest, k.message_id
+                 FROM (SELECT DISTINCT * FROM UNNEST($1::uuid[], $2::text[]) AS n(tenant_id, key)) n
+                 JOIN queue.idempotency_keys k USING (tenant_id, key)";
+    let taken = tx.rows(taken, [tenants.into(), names.into()]).await?;
+    let messages: Vec<Uuid> = taken.iter().map(|row| row.try_get_by_index(3)).collect::<Result<_, _>>()?;
+    let mut states: HashMap<Uuid, State> = HashMap::new();
+    if !messages.is_empty() {
+        let state = "SELECT message_id, state FROM queue.message_state WHERE message_id = ANY($1)";
+        for row in tx.rows(state, [messages.into()]).await? {
+            states.insert(row.try_get_by_index(0)?, State::from_number(row.try_get_by_index(1)?).unwrap_or(State::Failed));
+        }
+    }
     let mut known: HashMap<(Uuid, String), (Vec<u8>, Accepted)> = HashMap::new();
-    for row in rows {
-        let state = State::from_number(row.try_get_by_index(4)?).unwrap_or(State::Failed);
-        let accepted = Accepted { id: MessageId::from_uuid(row.try_get_by_index(3)?), state, repeated: true, contact: None };
+    for row in taken {
+        let message: Uuid = row.try_get_by_index(3)?;
+        let Some(&state) = states.get(&message) else { continue };
+        let accepted = Accepted { id: MessageId::from_uuid(message), state, repeated: true, contact: None };
         known.insert((row.try_get_by_index(0)?, row.try_get_by_index(1)?), (row.try_get_by_index(2)?, accepted));
     }
     let of = |(tenant, key): &(TenantId, &Key)| {
@@ -434,6 +442,7 @@ async fn supersede(store: &Store, tx: &Tx, messages: &[&NewMessage]) -> Result<H
     if keys.is_empty() {
         return Ok(HashSet::new());
     }
+    let now = store.now();
     let rows = tx
         .rows(
             // Each key is read once, however many of its stages come in this commit.
@@ -442,16 +451,15 @@ async fn supersede(store: &Store, tx: &Tx, messages: &[&NewMessage]) -> Result<H
                 FROM (SELECT DISTINCT * FROM UNNEST($1::uuid[], $2::text[]) AS k(tenant_id, supersede_key)) k
                 JOIN queue.messages m USING (tenant_id, supersede_key)
                 JOIN queue.message_state s ON s.message_id = m.id
-                WHERE s.state NOT IN (8, 9, 10)
+                WHERE m.id >= $3 AND s.message_id >= $3 AND s.state NOT IN (8, 9, 10)
              ), latest AS (
                 SELECT tenant_id, supersede_key, max(supersede_rank) AS rank FROM stages GROUP BY tenant_id, supersede_key
              )
              SELECT s.id FROM stages s JOIN latest l USING (tenant_id, supersede_key) WHERE s.state IN (1, 2) AND s.supersede_rank < l.rank",
-            [tenants.into(), keys.into()],
+            [tenants.into(), keys.into(), barid_db::first_id(now - STAGES_KNOWN).into()],
         )
         .await?;
     let late: Vec<Uuid> = rows.iter().map(|row| row.try_get_by_index(0)).collect::<Result<_, _>>()?;
-    let now = store.now();
     let changes =
         late.iter().map(|id| Change { reason: "superseded".to_owned(), ..Change::new(MessageId::from_uuid(*id), Fact::Cancelled, now) });
     apply::apply(store, tx, changes.collect()).await?;

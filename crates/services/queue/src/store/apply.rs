@@ -12,7 +12,7 @@ use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use sea_orm::{DbErr, QueryResult};
 use uuid::Uuid;
 
-use super::{EVENTS, Store, quota, waiting};
+use super::{EVENTS, Store, acquaintances, quota, waiting};
 use crate::{
     lanes::Lane,
     reason,
@@ -35,6 +35,8 @@ pub(crate) struct Change {
     pub ticket: Option<Ticket>,
     /// Whether it ends without ever having reached the wire.
     pub unsent: bool,
+    /// Of what is deferred: whether it lives as long from then on as it would have from its time.
+    pub renewed: bool,
 }
 
 /// What a message has with it while it waits for its session or is under way.
@@ -56,7 +58,7 @@ pub(crate) enum Closes {
 
 impl Change {
     pub(crate) fn new(message: MessageId, fact: Fact, at: DateTime<Utc>) -> Self {
-        Self { message, fact, at, reason: String::new(), not_before: None, held: false, ticket: None, unsent: false }
+        Self { message, fact, at, reason: String::new(), not_before: None, held: false, ticket: None, unsent: false, renewed: false }
     }
 }
 
@@ -71,8 +73,8 @@ pub(crate) struct Standings {
 
 pub(super) struct Row {
     pub tenant: TenantId,
-    session: SessionId,
-    contact: ContactId,
+    pub session: SessionId,
+    pub contact: ContactId,
     lane: Lane,
     template: String,
     client_reference: String,
@@ -86,7 +88,7 @@ pub(super) struct Row {
     /// Whether its last change kept it off the wire.
     pub unsent: bool,
     reason: String,
-    sent: Option<DateTime<Utc>>,
+    pub sent: Option<DateTime<Utc>>,
     delivered: Option<DateTime<Utc>>,
     read: Option<DateTime<Utc>>,
     played: Option<DateTime<Utc>>,
@@ -121,6 +123,7 @@ pub(super) async fn apply(store: &Store, tx: &Tx, changes: Vec<Change>) -> Resul
     if !changed.is_empty() {
         write_states(tx, &changed).await?;
         write_new_lives(tx, &changed).await?;
+        acquaintances::write(tx, &changed).await?;
         tickets = waiting::write(tx, &changed).await?;
         write_dead_letters(tx, &changed, store.now()).await?;
         barid_db::append(tx, EVENTS, events).await?;
@@ -141,8 +144,8 @@ fn take_step(row: &mut Row, step: Standing, change: &Change) {
         State::Read => row.read = row.read.or(Some(change.at)),
         State::Scheduled => {
             (row.due, row.held) = (Some(change.not_before.unwrap_or(change.at)), change.held);
-            if change.fact == Fact::Redriven {
-                row.expires = change.at + row.life;
+            if change.fact == Fact::Redriven || change.renewed {
+                row.expires = row.due.unwrap_or(change.at) + row.life;
                 row.renewed = true;
             }
         }
@@ -202,7 +205,7 @@ async fn lock(tx: &Tx, mut ids: Vec<Uuid>) -> Result<BTreeMap<MessageId, Row>, D
                     s.state, s.attempt, s.failures, s.dead_letter, s.reason, s.sent_at, s.delivered_at, s.read_at, s.played_at,
                     m.due_at, m.expires_at, s.expires_at
              FROM queue.message_state s JOIN queue.messages m ON m.id = s.message_id
-             WHERE s.message_id = ANY($1) ORDER BY s.message_id FOR UPDATE OF s",
+             WHERE s.message_id = ANY($1) AND m.id = ANY($1) ORDER BY s.message_id FOR UPDATE OF s",
             [ids.into()],
         )
         .await?;
@@ -268,7 +271,7 @@ async fn write_states(tx: &Tx, changed: &BTreeMap<&MessageId, &Row>) -> Result<(
              read_at = nullif(n.read_at, '')::timestamptz, played_at = nullif(n.played_at, '')::timestamptz
          FROM UNNEST($1::uuid[], $2::smallint[], $3::int[], $4::int[], $5::bool[], $6::text[], $7::text[], $8::text[], $9::text[], $10::text[])
               AS n(id, state, attempt, failures, dead_letter, reason, sent_at, delivered_at, read_at, played_at)
-         WHERE s.message_id = n.id",
+         WHERE s.message_id = n.id AND s.message_id = ANY($1)",
         values,
     )
     .await?;
@@ -281,7 +284,7 @@ async fn write_new_lives(tx: &Tx, changed: &BTreeMap<&MessageId, &Row>) -> Resul
         changed.iter().filter(|(_, row)| row.renewed).map(|(id, row)| (id.uuid(), row.expires)).unzip();
     if !ids.is_empty() {
         let update = "UPDATE queue.message_state s SET expires_at = n.expires_at
-                      FROM UNNEST($1::uuid[], $2::timestamptz[]) AS n(id, expires_at) WHERE s.message_id = n.id";
+                      FROM UNNEST($1::uuid[], $2::timestamptz[]) AS n(id, expires_at) WHERE s.message_id = n.id AND s.message_id = ANY($1)";
         tx.run(update, [ids.into(), times.into()]).await?;
     }
     Ok(())

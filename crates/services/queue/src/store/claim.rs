@@ -221,7 +221,7 @@ async fn hold(
             SELECT m.id, m.tenant_id, m.session_id, m.contact_id, $4, n.epoch, $5, n.wire_id <> '', nullif(n.closes_at, '')::timestamptz,
                    nullif(n.charged_on, '')::date
             FROM UNNEST($1::uuid[], $2::bigint[], $3::text[], $6::text[], $7::text[]) AS n(id, epoch, wire_id, closes_at, charged_on)
-            JOIN queue.messages m USING (id)
+            JOIN queue.messages m USING (id) WHERE m.id = ANY($1)
             RETURNING message_id, session_id, tenant_id
          )
          INSERT INTO queue.provider_ids (session_id, provider_id, message_id, tenant_id)
@@ -251,9 +251,13 @@ fn to_claimed(sheet: Sheet, epoch: u64, attempt: u32, repeatable: bool) -> Resul
 
 /// What an earlier call with this claim took and still holds.
 async fn claimed_before(store: &Store, tx: &Tx, claim: Uuid, wanted: &[SessionClaim]) -> Result<Vec<Claimed>, Error> {
+    let ids = super::planning::ids(tx.rows("SELECT message_id FROM queue.in_flight WHERE claim_id = $1", [claim.into()]).await?)?;
+    if ids.is_empty() {
+        return Ok(Vec::new());
+    }
     let held = "SELECT f.message_id, f.epoch, s.attempt, f.repeatable FROM queue.in_flight f JOIN queue.message_state s USING (message_id)
-                WHERE f.claim_id = $1 AND s.state = 3";
-    let rows = tx.rows(held, [claim.into()]).await?;
+                WHERE f.claim_id = $1 AND s.state = 3 AND s.message_id = ANY($2)";
+    let rows = tx.rows(held, [claim.into(), ids.into()]).await?;
     if rows.is_empty() {
         return Ok(Vec::new());
     }

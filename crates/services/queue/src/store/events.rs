@@ -6,6 +6,7 @@ use barid_db::{Outbox, Tx};
 use barid_domain::{EventId, InboundId, MessageId, TenantId};
 use barid_proto::events::v1::{Event, Position, event::Payload};
 use chrono::{DateTime, Utc};
+use uuid::Uuid;
 
 use super::{EVENTS, Store};
 use crate::Error;
@@ -42,15 +43,19 @@ impl Store {
     pub(crate) async fn events(&self, tenant: TenantId, after: Option<EventId>, limit: u32) -> Result<Vec<Event>, Error> {
         let read = move |tx: Tx| async move {
             let Some(after) = after else { return Ok(EVENTS.select(&tx, "tenant_id = $1", vec![tenant.uuid().into()], limit).await?) };
-            let sql = "SELECT generation, xid::text, seq FROM queue.message_events WHERE id = $1";
+            let sql = "SELECT generation, xid::text, seq, now() FROM queue.message_events WHERE id = $1";
             let row = tx.row(sql, [after.uuid().into()]).await?.ok_or_else(|| Error::not_found("event", after))?;
+            // Nothing after it was minted long before it; a clock that is ahead says nothing of the others.
+            let now: DateTime<Utc> = row.try_get_by_index(3)?;
+            let earliest = barid_db::id_time(after.uuid()).map_or(Uuid::nil(), |at| barid_db::first_id(at.min(now) - barid_db::APART));
             let values = vec![
                 tenant.uuid().into(),
                 row.try_get_by_index::<i32>(0)?.into(),
                 row.try_get_by_index::<String>(1)?.into(),
                 row.try_get_by_index::<i64>(2)?.into(),
+                earliest.into(),
             ];
-            let condition = "tenant_id = $1 AND (generation, xid, seq) > ($2, $3::text::xid8, $4)";
+            let condition = "tenant_id = $1 AND (generation, xid, seq) > ($2, $3::text::xid8, $4) AND id >= $5";
             Ok::<_, Error>(EVENTS.select(&tx, condition, values, limit).await?)
         };
         let events = self.db.tenant.transaction(tenant, read).await?;

@@ -52,8 +52,8 @@ async fn lost(store: &Store, tx: &Tx, standing: &[(SessionId, u64)]) -> Result<V
         .rows(
             "SELECT f.message_id, s.attempt FROM UNNEST($1::uuid[], $2::bigint[]) AS n(session_id, epoch)
              JOIN queue.in_flight f ON f.session_id = n.session_id AND f.epoch < n.epoch
-             JOIN queue.message_state s USING (message_id)
-             WHERE f.repeatable AND s.state = 3",
+             CROSS JOIN LATERAL (SELECT s.attempt FROM queue.message_state s WHERE s.message_id = f.message_id AND s.state = 3 OFFSET 0) s
+             WHERE f.repeatable",
             [
                 standing.iter().map(|(session, _)| session.uuid()).collect::<Vec<_>>().into(),
                 standing.iter().map(|(_, epoch)| epoch.cast_signed()).collect::<Vec<_>>().into(),

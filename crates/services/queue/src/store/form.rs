@@ -13,8 +13,6 @@ use crate::{content::Content, target::Target};
 
 /// How long after a customer wrote free text reaches them.
 const WINDOW: TimeDelta = TimeDelta::hours(24);
-/// Earlier messages to a customer that are looked at for one that was sent. The oldest come first, so that the first almost always is.
-const LOOKED_AT: u32 = 100;
 
 /// The message that another one refers to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,16 +68,11 @@ pub(super) async fn read(store: &Store, tx: &Tx, messages: Vec<Uuid>, windowed: 
 
 async fn rows(tx: &Tx, messages: Vec<Uuid>) -> Result<Vec<QueryResult>, DbErr> {
     tx.rows(
-        format!(
-            "SELECT m.id, m.tenant_id, m.session_id, m.content,
+        "SELECT m.id, m.tenant_id, m.session_id, m.content,
                     (SELECT w.last_inbound_at FROM queue.windows w WHERE w.session_id = m.session_id AND w.contact_id = m.contact_id),
                     m.contact_id,
-                    EXISTS (SELECT FROM (
-                        SELECT e.id, e.session_id FROM queue.messages e WHERE e.contact_id = m.contact_id ORDER BY e.id LIMIT {LOOKED_AT}
-                    ) e JOIN queue.message_state s ON s.message_id = e.id
-                    WHERE e.session_id = m.session_id AND e.id <> m.id AND s.sent_at IS NOT NULL)
-             FROM queue.messages m WHERE m.id = ANY($1) ORDER BY m.id"
-        ),
+                    EXISTS (SELECT FROM queue.acquaintances a WHERE a.session_id = m.session_id AND a.contact_id = m.contact_id)
+             FROM queue.messages m WHERE m.id = ANY($1) ORDER BY m.id",
         [messages.into()],
     )
     .await

@@ -53,22 +53,46 @@ pub(crate) struct JobRow {
 const COLUMNS: &str = "id, display_name, state, total, settled, created_at, updated_at";
 
 impl Store {
-    pub(crate) async fn create_job(&self, tenant: TenantId, display_name: String) -> Result<JobRow, Error> {
+    /// Makes a job, or finds the one that an earlier call with the same key made.
+    pub(crate) async fn create_job(&self, tenant: TenantId, display_name: String, key: Option<String>) -> Result<JobRow, Error> {
         let (id, now): (JobId, _) = (self.mint(), self.now());
         let create = move |tx: Tx| async move {
+            // One at a time, so that jobs are counted, and keys found, as they are.
+            tx.run("SELECT pg_advisory_xact_lock(hashtextextended('jobs of ' || $1, 0))", [tenant.to_string().into()]).await?;
+            if let Some(key) = &key {
+                let known = format!("SELECT {COLUMNS} FROM queue.jobs WHERE tenant_id = $1 AND idempotency_key = $2");
+                if let Some(row) = tx.row(known, [tenant.uuid().into(), key.clone().into()]).await? {
+                    let job = read(&row)?;
+                    return if job.display_name == display_name { Ok(job) } else { Err(Error::KeyReused) };
+                }
+            }
             let young = "SELECT count(*) FROM (SELECT FROM queue.jobs WHERE tenant_id = $1 AND created_at > $2 LIMIT $3) j";
             let row = tx.row(young, [tenant.uuid().into(), (now - TimeDelta::hours(24)).into(), MOST_A_DAY.into()]).await?;
             if row.map(|row| row.try_get_by_index::<i64>(0)).transpose()?.unwrap_or(0) >= MOST_A_DAY {
                 return Err(Error::TooManyJobs { limit: MOST_A_DAY });
             }
             let insert = format!(
-                "INSERT INTO queue.jobs (id, tenant_id, display_name, state, total, settled, created_at, updated_at)
-                 VALUES ($1, $2, $3, 1, 0, true, $4, $4) RETURNING {COLUMNS}"
+                "INSERT INTO queue.jobs (id, tenant_id, display_name, state, total, settled, created_at, updated_at, idempotency_key)
+                 VALUES ($1, $2, $3, 1, 0, true, $4, $4, nullif($5, '')) RETURNING {COLUMNS}"
             );
-            let row = tx.row(insert, [id.uuid().into(), tenant.uuid().into(), display_name.into(), now.into()]).await?;
+            let values = [id.uuid().into(), tenant.uuid().into(), display_name.into(), now.into(), key.unwrap_or_default().into()];
+            let row = tx.row(insert, values).await?;
             Ok(read(&row.ok_or_else(|| DbErr::RecordNotFound("job".to_owned()))?)?)
         };
         self.db.tenant.transaction(tenant, create).await
+    }
+
+    /// Deletes jobs that were made before a time, have nothing to do, and none of whose messages is kept any more.
+    pub(crate) async fn forget_jobs(&self, before: DateTime<Utc>) -> Result<u64, Error> {
+        let forget = move |tx: Tx| async move {
+            let old = "SELECT id FROM queue.jobs WHERE created_at < $1 AND settled
+                       AND NOT EXISTS (SELECT FROM queue.messages m WHERE m.job_id = jobs.id) ORDER BY id LIMIT $2 FOR UPDATE SKIP LOCKED";
+            let ids = planning::ids(tx.rows(old, [before.into(), TURN.into()]).await?)?;
+            // Asked once more now that nobody can join them.
+            let delete = "DELETE FROM queue.jobs j WHERE id = ANY($1) AND NOT EXISTS (SELECT FROM queue.messages m WHERE m.job_id = j.id)";
+            Ok::<_, DbErr>(if ids.is_empty() { 0 } else { tx.run(delete, [ids.into()]).await? })
+        };
+        Ok(self.db.engine.transaction("forget jobs", forget).await?)
     }
 
     /// A job with its progress.

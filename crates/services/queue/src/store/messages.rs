@@ -167,10 +167,13 @@ fn conditions(tenant: TenantId, filter: Filter, limit: u64) -> (String, Vec<Valu
     if let Some(session) = filter.session {
         add("m.session_id = ?", session.uuid().into());
     }
+    // An id tells when it was minted, by a clock that may differ a little: whole days are passed over.
     if let Some(after) = filter.after {
+        add("m.id >= ?", barid_db::first_id(after - barid_db::APART).into());
         add("m.created_at >= ?", after.into());
     }
     if let Some(before) = filter.before {
+        add("m.id < ?", barid_db::first_id(before + barid_db::APART).into());
         add("m.created_at < ?", before.into());
     }
     if let Some(job) = filter.job {

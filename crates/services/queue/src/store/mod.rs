@@ -1,6 +1,7 @@
 //! The ledger's tables.
 
 mod accept;
+mod acquaintances;
 mod address_book;
 mod apply;
 mod claim;
@@ -16,6 +17,7 @@ mod inbound;
 mod jobs;
 mod messages;
 mod overview;
+mod partitions;
 mod people;
 mod planning;
 mod quota;
@@ -23,6 +25,7 @@ mod receipts;
 mod redrive;
 mod sweep;
 mod targets;
+mod tenant_hours;
 mod waiting;
 
 use std::sync::Arc;

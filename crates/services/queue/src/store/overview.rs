@@ -28,8 +28,10 @@ impl Store {
             let row = tx
                 .row(
                     "SELECT (SELECT count(*) FROM queue.scheduled WHERE tenant_id = $1),
-                            (SELECT count(*) FROM queue.in_flight f JOIN queue.message_state s USING (message_id) WHERE f.tenant_id = $1 AND s.state = 3),
-                            (SELECT count(*) FROM queue.in_flight f JOIN queue.message_state s USING (message_id) WHERE f.tenant_id = $1 AND s.state = 4)
+                            (SELECT count(*) FROM queue.in_flight f WHERE f.tenant_id = $1
+                                AND (SELECT s.state FROM queue.message_state s WHERE s.message_id = f.message_id) = 3),
+                            (SELECT count(*) FROM queue.in_flight f WHERE f.tenant_id = $1
+                                AND (SELECT s.state FROM queue.message_state s WHERE s.message_id = f.message_id) = 4)
                                 + (SELECT count(*) FROM queue.ready WHERE tenant_id = $1 AND repeat),
                             (SELECT count(*) FROM queue.dead_letters WHERE tenant_id = $1),
                             coalesce((SELECT used FROM queue.quota_usage WHERE tenant_id = $1 AND day = $2), 0)

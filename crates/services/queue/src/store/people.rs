@@ -15,7 +15,7 @@ use chrono::{DateTime, Utc};
 use sea_orm::DbErr;
 use uuid::Uuid;
 
-use super::{Store, contacts};
+use super::{Store, acquaintances, contacts};
 use crate::Error;
 
 /// What WhatsApp called a person; what it did not tell is missing.
@@ -238,6 +238,7 @@ async fn move_rows(tx: &Tx, to: ContactId, from: Vec<Uuid>) -> Result<(), DbErr>
     )
     .await?;
     tx.run("DELETE FROM queue.windows WHERE contact_id = ANY($1)", [from.clone().into()]).await?;
+    acquaintances::join(tx, to, &from).await?;
     tx.run("UPDATE queue.contacts SET merged_into = $1, names = NULL WHERE id = ANY($2) OR merged_into = ANY($2)", values()).await?;
     Ok(())
 }

@@ -73,10 +73,11 @@ impl Store {
             let rows = tx
                 .rows(
                     "SELECT c.message_id, c.tenant_id, CASE WHEN s.failures > 0 THEN 3::smallint ELSE m.lane END, m.window_start, m.window_end, m.due_at,
-                            j.state
+                            j.state, c.charged, s.expires_at IS NOT NULL AND s.expires_at - c.due_at = m.expires_at - m.due_at
                      FROM queue.scheduled c JOIN queue.messages m ON m.id = c.message_id JOIN queue.message_state s USING (message_id)
                      LEFT JOIN queue.jobs j ON j.id = m.job_id
-                     WHERE c.message_id = ANY($1) AND c.due_at <= $2 AND NOT c.held ORDER BY c.due_at, c.message_id",
+                     WHERE c.message_id = ANY($1) AND m.id = ANY($1) AND s.message_id = ANY($1) AND c.due_at <= $2 AND NOT c.held
+                     ORDER BY c.due_at, c.message_id",
                     [ids.into(), now.into()],
                 )
                 .await?;
@@ -90,7 +91,12 @@ impl Store {
                 let Candidate { message, tenant, lane, window, asked, .. } = candidate;
                 let (Some(today), Some(left)) = (tenants.get(&tenant), left.get_mut(&tenant)) else { continue };
                 changes.push(match today.hours.plan(lane, window, asked, now) {
-                    Plan::Wait { until, closed } => deferred(message, until, closed, now),
+                    // What is sent again lives from when it may go out.
+                    Plan::Wait { until, closed } => Change { renewed: row.try_get_by_index(8)?, ..deferred(message, until, closed, now) },
+                    Plan::Open { closes } if row.try_get_by_index(7)? => {
+                        let ticket = Ticket { closes: closes.map_or(Closes::Never, Closes::At), charged_on: None };
+                        Change { ticket: Some(ticket), ..Change::new(message, Fact::Due, now) }
+                    }
                     Plan::Open { .. } if *left == 0 => {
                         Change { reason: "quota_exceeded".to_owned(), ..Change::new(message, Fact::GivenUp, now) }
                     }
@@ -127,7 +133,7 @@ impl Store {
                 .rows(
                     "SELECT r.message_id, r.tenant_id, r.lane, m.window_start, m.window_end, r.due_at, j.state
                      FROM queue.ready r JOIN queue.messages m ON m.id = r.message_id LEFT JOIN queue.jobs j ON j.id = m.job_id
-                     WHERE r.message_id = ANY($1) AND r.closes_at <= $2",
+                     WHERE r.message_id = ANY($1) AND m.id = ANY($1) AND r.closes_at <= $2",
                     [ids.into(), now.into()],
                 )
                 .await?;
@@ -165,16 +171,24 @@ impl Store {
         Ok(())
     }
 
-    /// Has the hours of everything that waits looked at again, because tenants may have changed theirs.
+    /// Has the hours of everything that waits looked at again, because tenants have changed theirs; also of what is under way, should it come
+    /// back.
     pub(crate) async fn look_again(&self, tenants: &[TenantId]) -> Result<(), Error> {
+        if tenants.is_empty() {
+            return Ok(());
+        }
         let ready = "SELECT message_id FROM queue.ready
                      WHERE tenant_id = ANY($1) AND lane <> 1 AND (closes_at IS NULL OR closes_at > $2) AND NOT repeat AND message_id > $3
                      ORDER BY message_id LIMIT $4";
         let scheduled = "SELECT c.message_id FROM queue.scheduled c JOIN queue.message_state s USING (message_id)
                          WHERE c.tenant_id = ANY($1) AND c.due_at > $2 AND NOT c.held AND s.reason IN ('quiet_hours', 'outside_window')
                          AND message_id > $3 ORDER BY message_id LIMIT $4";
+        let under_way = "SELECT message_id FROM queue.in_flight
+                         WHERE tenant_id = ANY($1) AND (closes_at IS NULL OR closes_at > $2) AND message_id > $3 ORDER BY message_id LIMIT $4";
         for (find, update) in [
             (ready, "UPDATE queue.ready SET closes_at = $2 WHERE message_id = ANY($1)"),
+            // After what is ready: it may have been claimed meanwhile.
+            (under_way, "UPDATE queue.in_flight SET closes_at = $2 WHERE message_id = ANY($1)"),
             (scheduled, "UPDATE queue.scheduled SET due_at = $2 WHERE message_id = ANY($1) AND NOT held"),
         ] {
             let mut after = Some(Uuid::nil());

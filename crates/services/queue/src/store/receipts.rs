@@ -117,14 +117,14 @@ async fn remember_provider_ids(tx: &Tx, acknowledged: Vec<(MessageId, String)>) 
     tx.run(
         "INSERT INTO queue.provider_ids (session_id, provider_id, message_id, tenant_id)
          SELECT m.session_id, n.provider_id, m.id, m.tenant_id FROM UNNEST($1::uuid[], $2::text[]) AS n(id, provider_id)
-         JOIN queue.messages m USING (id) ON CONFLICT DO NOTHING",
+         JOIN queue.messages m USING (id) WHERE m.id = ANY($1) ON CONFLICT DO NOTHING",
         [ids.clone().into(), provider_ids.clone().into()],
     )
     .await?;
     let rows = tx
         .rows(
             "DELETE FROM queue.parked_receipts p USING UNNEST($1::uuid[], $2::text[]) AS n(id, provider_id), queue.messages m
-             WHERE m.id = n.id AND p.session_id = m.session_id AND p.provider_id = n.provider_id
+             WHERE m.id = n.id AND m.id = ANY($1) AND p.session_id = m.session_id AND p.provider_id = n.provider_id
              RETURNING m.id, p.kind, p.reason, p.retry, p.at",
             [ids.into(), provider_ids.into()],
         )
@@ -147,7 +147,7 @@ async fn known_messages(tx: &Tx, receipts: &[NewReceipt]) -> Result<HashMap<(Uui
             "INSERT INTO queue.provider_ids (session_id, provider_id, message_id, tenant_id)
              SELECT DISTINCT m.session_id, n.provider_id, m.id, m.tenant_id
              FROM UNNEST($1::uuid[], $2::text[], $3::uuid[]) AS n(session_id, provider_id, id)
-             JOIN queue.messages m USING (id, session_id) ORDER BY 1, 2 ON CONFLICT DO NOTHING",
+             JOIN queue.messages m USING (id, session_id) WHERE m.id = ANY($3) ORDER BY 1, 2 ON CONFLICT DO NOTHING",
             [
                 echoed.iter().map(|receipt| receipt.session.uuid()).collect::<Vec<_>>().into(),
                 echoed.iter().map(|receipt| receipt.provider_id.clone()).collect::<Vec<_>>().into(),

@@ -34,8 +34,10 @@ impl Store {
     pub(crate) async fn doubt(&self, older_than: TimeDelta) -> Result<usize, Error> {
         let (store, now) = (self.clone(), self.now());
         let work = move |tx: Tx| async move {
-            let sql = "SELECT f.message_id, s.attempt FROM queue.in_flight f JOIN queue.message_state s USING (message_id)
-                       WHERE f.claimed_at <= $1 AND s.state = 3 ORDER BY f.message_id LIMIT $2";
+            // One by one, each in the partition of its day.
+            let sql = "SELECT f.message_id, s.attempt FROM queue.in_flight f
+                       CROSS JOIN LATERAL (SELECT s.attempt FROM queue.message_state s WHERE s.message_id = f.message_id AND s.state = 3 OFFSET 0) s
+                       WHERE f.claimed_at <= $1 ORDER BY f.message_id LIMIT $2";
             let rows = tx.rows(sql, [(now - older_than).into(), TURN.into()]).await?;
             let changes = rows.iter().map(|row| {
                 let (message, attempt) = (MessageId::from_uuid(row.try_get_by_index(0)?), row.try_get_by_index::<i32>(1)?.cast_unsigned());
@@ -56,8 +58,9 @@ impl Store {
     /// Gives up what stayed uncertain. It is not sent twice by itself.
     pub(crate) async fn give_up(&self, older_than: TimeDelta) -> Result<usize, Error> {
         let now = self.now();
-        let late = "SELECT f.message_id FROM queue.in_flight f JOIN queue.message_state s USING (message_id)
-                    WHERE f.claimed_at <= $1 AND s.state = 4 ORDER BY f.message_id LIMIT $2";
+        let late = "SELECT f.message_id FROM queue.in_flight f
+                    CROSS JOIN LATERAL (SELECT FROM queue.message_state s WHERE s.message_id = f.message_id AND s.state = 4 OFFSET 0) s
+                    WHERE f.claimed_at <= $1 ORDER BY f.message_id LIMIT $2";
         let end = move |row: &QueryResult| ended(row, Fact::GivenUp, "outcome_unknown", now);
         self.sweep("give up", late, vec![(now - older_than).into(), TURN.into()], end).await
     }
@@ -69,6 +72,8 @@ impl Store {
             let keys = "DELETE FROM queue.idempotency_keys WHERE (tenant_id, key) IN
                         (SELECT tenant_id, key FROM queue.idempotency_keys WHERE created_at < $1 LIMIT 5000)";
             tx.run(keys, [(now - KEYS_KEPT).into()]).await?;
+            let jobs = "UPDATE queue.jobs SET idempotency_key = NULL WHERE idempotency_key IS NOT NULL AND created_at < $1";
+            tx.run(jobs, [(now - KEYS_KEPT).into()]).await?;
             tx.run("DELETE FROM queue.parked_receipts WHERE parked_at < $1", [(now - PARKED_KEPT).into()]).await?;
             Ok::<_, Error>(())
         };

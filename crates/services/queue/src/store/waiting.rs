@@ -31,7 +31,7 @@ pub(super) async fn write(tx: &Tx, changed: &Changed<'_>) -> Result<HashMap<Mess
     landed.append(&mut unknown);
     tickets.extend(take(tx, "in_flight", landed).await?);
     repeat(tx, changed).await?;
-    schedule(tx, changed).await?;
+    schedule(tx, changed, &tickets).await?;
     queue(tx, changed, &tickets).await?;
     Ok(tickets)
 }
@@ -54,23 +54,28 @@ async fn take(tx: &Tx, table: &'static str, ids: Vec<Uuid>) -> Result<HashMap<Me
 }
 
 /// What waits for its time.
-async fn schedule(tx: &Tx, changed: &Changed<'_>) -> Result<(), DbErr> {
+async fn schedule(tx: &Tx, changed: &Changed<'_>, tickets: &HashMap<MessageId, Ticket>) -> Result<(), DbErr> {
     let waiting: Vec<_> = changed.iter().filter(|(_, row)| row.after.state == State::Scheduled).collect();
     if waiting.is_empty() {
         return Ok(());
     }
-    let values: [Value; 4] = [
+    // What it was charged for an attempt that was made is not given back, and stands for the next one.
+    let charged = |id: &MessageId, row: &Row| {
+        row.before.state == State::Queued && row.before.failures > 0 && tickets.get(id).is_some_and(|ticket| ticket.charged_on.is_none())
+    };
+    let values: [Value; 5] = [
         waiting.iter().map(|(id, _)| id.uuid()).collect::<Vec<_>>().into(),
         waiting.iter().map(|(_, row)| row.due.unwrap_or(row.created_at)).collect::<Vec<_>>().into(),
         waiting.iter().map(|(_, row)| row.expires).collect::<Vec<_>>().into(),
         waiting.iter().map(|(_, row)| row.held).collect::<Vec<_>>().into(),
+        waiting.iter().map(|(id, row)| charged(id, row)).collect::<Vec<_>>().into(),
     ];
     tx.run(
-        "INSERT INTO queue.scheduled (message_id, tenant_id, due_at, expires_at, held)
-         SELECT m.id, m.tenant_id, n.due_at, n.expires_at, n.held
-         FROM UNNEST($1::uuid[], $2::timestamptz[], $3::timestamptz[], $4::bool[]) AS n(id, due_at, expires_at, held)
-         JOIN queue.messages m USING (id)
-         ON CONFLICT (message_id) DO UPDATE SET due_at = excluded.due_at, held = excluded.held",
+        "INSERT INTO queue.scheduled (message_id, tenant_id, due_at, expires_at, held, charged)
+         SELECT m.id, m.tenant_id, n.due_at, n.expires_at, n.held, n.charged
+         FROM UNNEST($1::uuid[], $2::timestamptz[], $3::timestamptz[], $4::bool[], $5::bool[]) AS n(id, due_at, expires_at, held, charged)
+         JOIN queue.messages m USING (id) WHERE m.id = ANY($1)
+         ON CONFLICT (message_id) DO UPDATE SET due_at = excluded.due_at, expires_at = excluded.expires_at, held = excluded.held",
         values,
     )
     .await?;
@@ -121,7 +126,7 @@ async fn queue(tx: &Tx, changed: &Changed<'_>, known: &HashMap<MessageId, Ticket
                 nullif(n.charged_on, '')::date
          FROM UNNEST($1::uuid[], $2::smallint[], $3::timestamptz[], $4::timestamptz[], $5::text[], $6::text[])
               AS n(id, lane, due_at, expires_at, closes_at, charged_on)
-         JOIN queue.messages m USING (id)
+         JOIN queue.messages m USING (id) WHERE m.id = ANY($1)
          ON CONFLICT (message_id) DO UPDATE SET lane = excluded.lane, due_at = excluded.due_at, closes_at = excluded.closes_at,
              charged_on = excluded.charged_on, repeat = false",
         values,
@@ -151,7 +156,7 @@ async fn repeat(tx: &Tx, changed: &Changed<'_>) -> Result<(), DbErr> {
          INSERT INTO queue.ready (message_id, tenant_id, session_id, contact_id, lane, due_at, expires_at, repeat)
          SELECT m.id, m.tenant_id, m.session_id, m.contact_id, n.lane, n.due_at, n.expires_at, true
          FROM UNNEST($1::uuid[], $2::smallint[], $3::timestamptz[], $4::timestamptz[]) AS n(id, lane, due_at, expires_at)
-         JOIN gone ON gone.message_id = n.id JOIN queue.messages m ON m.id = n.id",
+         JOIN gone ON gone.message_id = n.id JOIN queue.messages m ON m.id = n.id WHERE m.id = ANY($1)",
         values,
     )
     .await?;

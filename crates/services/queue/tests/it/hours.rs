@@ -6,7 +6,8 @@ use anyhow::{Context, Result, ensure};
 use barid_domain::{Clock, ManualClock, SessionId, TenantId};
 use barid_proto::{
     queue::v1::{
-        BatchSendMessagesRequest, Failure, Lane, Message, MessageState, SendMessageRequest, SendWindow, batch_outcome, outcome::Outcome,
+        BatchSendMessagesRequest, Failure, Lane, Message, MessageState, RetryMessageRequest, SendMessageRequest, SendWindow, batch_outcome,
+        outcome::Outcome,
     },
     tenant::v1::{QuietHours, QuietScope},
     timestamp,
@@ -41,6 +42,17 @@ impl Day {
     async fn quiet(&self, start: &str, end: &str, scope: QuietScope) {
         let hours = QuietHours { start: start.into(), end: end.into(), scope: scope.into() };
         self.house.change(self.tenant, |tenant| tenant.quiet_hours = Some(hours)).await;
+    }
+
+    /// Waits until this many changes of tenants were looked at.
+    async fn noted(&self, changes: u32) -> Result<()> {
+        eventually(Duration::from_secs(10), || async {
+            let sql = "SELECT coalesce(max(sequence), 0) FROM queue.consumer_checkpoints WHERE consumer = 'tenants'";
+            let noted = self.house.database.execute(&[sql]).await?;
+            ensure!(noted == changes.to_string(), "{noted} changes");
+            Ok(())
+        })
+        .await
     }
 
     /// A message for a customer of its own.
@@ -205,6 +217,91 @@ async fn a_change_of_hours_counts_for_what_waits_already() -> Result<()> {
     for id in [&first.id, &second.id] {
         day.reaches(id, MessageState::Queued).await?;
     }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_of_hours_counts_for_what_comes_back() -> Result<()> {
+    let day = Day::begin("2026-01-15T20:00:00Z").await?;
+    let under_way = day.send(Lane::Batch, 1, None).await?.id;
+    let claimed = day.house.claim(&claim_id(), &[(day.session, 1, 10)]).await?.messages.remove(0);
+    let waiting = day.send(Lane::Batch, 2, None).await?.id;
+    day.quiet("21:00", "08:00", QuietScope::Batch).await;
+    assert_eq!(day.due(&waiting, "2026-01-16T06:00:00Z").await?, "quiet_hours");
+    day.noted(1).await?;
+    day.house.report(&claimed, Outcome::Returned(Failure { reason: "meta_unavailable".into(), not_before: None })).await?;
+    assert!(day.claim().await?.is_empty(), "nobody may claim what comes back before its hours are looked at");
+    assert_eq!(day.due(&under_way, "2026-01-16T06:00:00Z").await?, "quiet_hours");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replica_that_had_not_heard_of_a_change_is_put_right() -> Result<()> {
+    let day = Day::begin("2026-01-15T20:00:00Z").await?;
+    day.quiet("21:00", "08:00", QuietScope::Batch).await;
+    day.noted(1).await?;
+    let id = day.send(Lane::Immediate, 1, None).await?.id;
+    // As it is accepted by hours that have no end.
+    day.house.database.execute(&["UPDATE queue.ready SET lane = 2", "UPDATE queue.messages SET lane = 2"]).await?;
+    assert_eq!(day.house.message(day.tenant, &id).await?.state(), MessageState::Queued);
+    day.clock.advance(TimeDelta::seconds(20));
+    assert_eq!(day.due(&id, "2026-01-16T06:00:00Z").await?, "quiet_hours");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_of_something_else_disturbs_nothing_that_waits() -> Result<()> {
+    let day = Day::begin("2026-01-15T12:00:00Z").await?;
+    day.quiet("21:00", "08:00", QuietScope::Batch).await;
+    day.noted(1).await?;
+    day.clock.advance(TimeDelta::seconds(20));
+    eventually(Duration::from_secs(10), || async {
+        let again = day.house.database.execute(&["SELECT count(again_at) FROM queue.hours"]).await?;
+        ensure!(again == "0", "not looked at once more");
+        Ok(())
+    })
+    .await?;
+    let id = day.send(Lane::Batch, 1, None).await?.id;
+    let row = "SELECT ctid, xmin, closes_at FROM queue.ready";
+    let before = day.house.database.execute(&[row]).await?;
+    day.house.change(day.tenant, |tenant| tenant.daily_quota = 7).await;
+    day.noted(2).await?;
+    assert_eq!(day.house.database.execute(&[row]).await?, before, "nobody wrote to it");
+    // Another zone is another change of hours.
+    day.house.change(day.tenant, |tenant| tenant.time_zone = "Asia/Tokyo".into()).await;
+    assert_eq!(day.due(&id, "2026-01-15T23:00:00Z").await?, "quiet_hours");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_sent_again_lives_from_when_it_may_go_out() -> Result<()> {
+    let day = Day::begin("2026-01-15T12:00:00Z").await?;
+    let request = SendMessageRequest {
+        recipient: "201000000001".into(),
+        text: "invoice".into(),
+        lane: Lane::Batch.into(),
+        session_id: day.session.to_string(),
+        ttl: Some(prost_types::Duration { seconds: 3600, nanos: 0 }),
+        ..SendMessageRequest::default()
+    };
+    let id = day.house.hand_over(day.tenant, request).await?.id;
+    let claimed = day.house.claim(&claim_id(), &[(day.session, 1, 10)]).await?.messages.remove(0);
+    day.house.report(&claimed, Outcome::Dead(Failure { reason: "rejected".into(), not_before: None })).await?;
+    day.becomes("2026-01-15T20:00:00Z")?;
+    day.quiet("21:00", "08:00", QuietScope::Batch).await;
+    day.noted(1).await?;
+    let retry = RetryMessageRequest { id: id.clone(), ..RetryMessageRequest::default() };
+    day.house.messages().retry_message(House::on_behalf_of(day.tenant, retry)).await?;
+    assert_eq!(day.due(&id, "2026-01-16T06:00:00Z").await?, "quiet_hours");
+    let waiting = day.house.message(day.tenant, &id).await?;
+    assert_eq!(waiting.expire_time, Some(timestamp("2026-01-16T07:00:00Z".parse()?)));
+    day.becomes("2026-01-16T06:30:00Z")?;
+    day.reaches(&id, MessageState::Queued).await?;
+    // Once it was due, waiting prolongs nothing.
+    day.quiet("08:00", "11:00", QuietScope::Batch).await;
+    assert_eq!(day.due(&id, "2026-01-16T09:00:00Z").await?, "quiet_hours");
+    day.becomes("2026-01-16T07:00:00Z")?;
+    day.reaches(&id, MessageState::Expired).await?;
     Ok(())
 }
 

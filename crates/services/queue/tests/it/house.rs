@@ -135,6 +135,7 @@ pub struct House {
     tenants: Bus,
     changes: Changes,
     health: Health,
+    config: Config,
     shutdown: CancellationToken,
     _nats: Nats,
     _home: tempfile::TempDir,
@@ -152,14 +153,22 @@ impl House {
 
     /// With a clock of its own.
     pub async fn start_on(settings: &str, clock: Arc<dyn Clock>) -> Result<Self> {
+        Self::start_in(settings, clock, &[]).await
+    }
+
+    /// In a database that was prepared by statements.
+    pub async fn start_in(settings: &str, clock: Arc<dyn Clock>, prepare: &[&str]) -> Result<Self> {
         let users = [Service::Gateway, Service::Tenant, Service::Queue, Service::SessionPool];
         let nats = barid_testkit::nats(&acl::server_config(&users.map(|service| (service, Secret::new(PASSWORD))))).await?;
-        let database = database_with("queue m0009", |admin_url| async move {
+        let database = database_with("queue m0012", |admin_url| async move {
             let config = barid_migrations::Config { database_url: Secret::new(admin_url), role_password: Secret::new(PASSWORD) };
             barid_migrations::migrate(&config).await?;
             Ok(())
         })
         .await?;
+        if !prepare.is_empty() {
+            database.execute(prepare).await?;
+        }
         let home = tempfile::tempdir()?;
         let (key, file) = (home.path().join("master.key"), home.path().join("barid.toml"));
         std::fs::write(&key, barid_vault::MasterKey::generate())?;
@@ -185,16 +194,7 @@ impl House {
         let changes = Changes::default();
         let relay = Relay::new(tenants.clone(), changes.clone(), Arc::default(), clock.clone(), RelayConfig::default());
         tokio::spawn(relay.run(shutdown.clone()));
-        let (health, stop) = (Health::default(), shutdown.clone());
-        let app = App::build(&config, clock.clone()).await?;
-        let ready = health.clone();
-        tokio::spawn(async move { app.run(ready, stop).await });
-        eventually(Duration::from_secs(10), || async {
-            let failing = health.failing().await;
-            ensure!(failing.is_empty(), "not ready: {failing:?}");
-            Ok(())
-        })
-        .await?;
+        let health = serve(&config, clock.clone(), shutdown.clone()).await?;
         let gateway = bus(Service::Gateway).await?;
         Ok(Self {
             messages: MessageServiceClient::new(gateway.channel()),
@@ -207,12 +207,18 @@ impl House {
             changes,
             health,
             ledger: LedgerServiceClient::new(bus(Service::SessionPool).await?.channel()),
+            config,
             ids: Minter::new(clock),
             database,
             shutdown,
             _nats: nats,
             _home: home,
         })
+    }
+
+    /// Another replica, which stops with the house.
+    pub async fn replica(&self, clock: Arc<dyn Clock>) -> Result<()> {
+        serve(&self.config, clock, self.shutdown.clone()).await.map(drop)
     }
 
     /// Changes a tenant, as its own service would: tells it to those who remember, and for good.
@@ -336,6 +342,20 @@ impl Drop for House {
     fn drop(&mut self) {
         self.shutdown.cancel();
     }
+}
+
+/// Starts a queue, and waits until it is ready.
+async fn serve(config: &Config, clock: Arc<dyn Clock>, stop: CancellationToken) -> Result<Health> {
+    let (health, app) = (Health::default(), App::build(config, clock).await?);
+    let ready = health.clone();
+    tokio::spawn(async move { app.run(ready, stop).await });
+    eventually(Duration::from_secs(10), || async {
+        let failing = health.failing().await;
+        ensure!(failing.is_empty(), "not ready: {failing:?}");
+        Ok(())
+    })
+    .await?;
+    Ok(health)
 }
 
 /// A claim's id.

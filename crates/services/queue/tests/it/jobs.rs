@@ -256,3 +256,102 @@ async fn a_job_belongs_to_its_tenant_and_has_its_limits() -> Result<()> {
     assert!(office.jobs.clone().create_job(empty).await.expect_err("no name").message().starts_with("displayName: "));
     Ok(())
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_that_is_repeated_makes_one_job() -> Result<()> {
+    let office = Office::open().await?;
+    let make = |name: &str, key: &str| {
+        let (mut jobs, request) =
+            (office.jobs.clone(), CreateJobRequest { display_name: name.into(), idempotency_key: key.into(), ..Default::default() });
+        async move { jobs.create_job(House::on_behalf_of(office.tenant, request)).await.map(|job| job.into_inner().id) }
+    };
+    let ids = futures::future::try_join_all((0..8).map(|_| make("Invoices", "january"))).await?;
+    assert!(ids.iter().all(|id| *id == ids[0]), "{ids:?}");
+    assert_eq!(reason(&make("Reminders", "january").await.expect_err("another name")).as_deref(), Some("IDEMPOTENCY_KEY_REUSED"));
+    assert_ne!(make("Invoices", "february").await?, ids[0]);
+    assert_ne!(make("Invoices", "").await?, make("Invoices", "").await?);
+    let stranger = House::on_behalf_of(
+        office.house.ids.mint(),
+        CreateJobRequest { display_name: "Invoices".into(), idempotency_key: "january".into(), ..Default::default() },
+    );
+    assert_ne!(office.jobs.clone().create_job(stranger).await?.into_inner().id, ids[0]);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn at_the_limit_one_of_many_calls_makes_a_job() -> Result<()> {
+    let office = Office::open().await?;
+    office.make().await?;
+    let more = "INSERT INTO queue.jobs SELECT gen_random_uuid(), tenant_id, 'x', 1, 0, true, created_at, updated_at FROM queue.jobs, generate_series(2, 999)";
+    office.house.database.execute(&[more]).await?;
+    let made = futures::future::join_all((0..8).map(|_| office.make())).await.into_iter().filter(Result::is_ok).count();
+    assert_eq!((made, office.house.database.execute(&["SELECT count(*) FROM queue.jobs"]).await?.as_str()), (1, "1000"));
+    Ok(())
+}
+
+/// More messages than a commit takes, of a job that has one. Given to the store, where calls would take their time.
+async fn crowd(office: &Office, job: &str) -> Result<()> {
+    let id = office.give(job, 0..1).await?.remove(0).map_err(anyhow::Error::msg)?;
+    // Ids of the same moment, above and below.
+    let copies = |table: &str, column: &str| {
+        format!(
+            "INSERT INTO queue.{table} SELECT (jsonb_populate_record(t, jsonb_build_object('{column}',
+                overlay(t.{column}::text placing lpad(to_hex(n), 12, '0') from 25)::uuid))).* FROM queue.{table} t, generate_series(1, 2300) n"
+        )
+    };
+    let statements = [copies("messages", "id"), copies("message_state", "message_id"), copies("ready", "message_id")];
+    let [messages, states, ready] = &statements;
+    office.house.database.execute(&[messages, states, ready, "UPDATE queue.jobs SET total = 2301"]).await?;
+    assert_eq!(progress(&office.job(job).await?), BTreeMap::from([("QUEUED", 2301)]), "{id}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_of_thousands_follows_as_a_whole() -> Result<()> {
+    let office = Office::open().await?;
+    let job = office.make().await?;
+    crowd(&office, &job).await?;
+    let waiting = "SELECT (SELECT count(*) FROM queue.ready), (SELECT count(*) FROM queue.scheduled), (SELECT count(*) FROM queue.scheduled WHERE held)";
+    for (told, state, rows) in [
+        (office.pause(&job).await?, ("SCHEDULED", JobState::Paused), "0|2301|2301"),
+        (office.pause(&job).await?, ("SCHEDULED", JobState::Paused), "0|2301|2301"),
+    ] {
+        assert_eq!((progress(&told), told.state(), told.reconciling), (BTreeMap::from([(state.0, 2301)]), state.1, false));
+        assert_eq!(office.house.database.execute(&[waiting]).await?, rows);
+    }
+    let steps = "SELECT count(*), count(DISTINCT entity_id) FROM queue.message_events WHERE kind = 'scheduled'";
+    assert_eq!(office.house.database.execute(&[steps]).await?, "2301|2301", "each was told once");
+
+    assert_eq!(office.resume(&job).await?.state(), JobState::Running);
+    eventually(Duration::from_secs(30), || async {
+        let rows = office.house.database.execute(&[waiting]).await?;
+        ensure!(rows == "2301|0|0", "{rows}");
+        Ok(())
+    })
+    .await?;
+
+    let cancelled = office.cancel(&job).await?;
+    assert_eq!((progress(&cancelled), cancelled.reconciling), (BTreeMap::from([("CANCELLED", 2301)]), false));
+    assert_eq!(office.house.database.execute(&[waiting]).await?, "0|0|0");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pass_that_is_overtaken_by_another_change_begins_anew() -> Result<()> {
+    let office = Office::open().await?;
+    let job = office.make().await?;
+    crowd(&office, &job).await?;
+    // All ways at once: whoever comes last is right for every message.
+    let calls = (0..6).map(async |round| if round % 2 == 0 { office.pause(&job).await } else { office.resume(&job).await });
+    futures::future::try_join_all(calls).await?;
+    let last = office.pause(&job).await?;
+    assert_eq!(last.state(), JobState::Paused);
+    eventually(Duration::from_secs(30), || async {
+        let told = office.job(&job).await?;
+        ensure!(!told.reconciling && progress(&told) == BTreeMap::from([("SCHEDULED", 2301)]), "{told:?}");
+        Ok(())
+    })
+    .await?;
+    assert_eq!(office.house.database.execute(&["SELECT count(*) FROM queue.scheduled WHERE NOT held"]).await?, "0");
+    Ok(())
+}

@@ -6,6 +6,7 @@ mod expiry;
 mod hours;
 mod house;
 mod jobs;
+mod partitions;
 mod people;
 mod quotas;
 mod races;

@@ -3,14 +3,14 @@
 use std::{sync::Arc, time::Duration};
 
 use anyhow::{Context, Result, ensure};
-use barid_domain::{Clock, ManualClock, SessionId, TenantId};
+use barid_domain::{Clock, JobId, ManualClock, SessionId, TenantId};
 use barid_proto::{
     queue::v1::{
         Acknowledged, BatchOutcome, BatchSendMessagesRequest, CancelMessageRequest, Failure, GetQueueStatusRequest, Lane, Message,
         MessageState, RetryMessageRequest, SendMessageRequest, SessionClaim, batch_outcome, outcome::Outcome,
         queue_service_client::QueueServiceClient,
     },
-    tenant::v1::QuietHours,
+    tenant::v1::{QuietHours, QuietScope},
     timestamp,
 };
 use barid_testkit::eventually;
@@ -182,12 +182,61 @@ async fn what_is_put_off_to_tomorrow_is_tomorrows() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_attempt_that_was_made_is_charged_once_whatever_its_retry_waits_for() -> Result<()> {
+    let day = Day::begin(1).await?;
+    let quiet = QuietHours { start: "12:30".into(), end: "14:00".into(), scope: QuietScope::AllButImmediate.into() };
+    day.house.change(day.tenant, |tenant| tenant.quiet_hours = Some(quiet)).await;
+    let id = day.send(1).await?;
+    day.attempt(Outcome::Retry(failure("rejected"))).await?;
+    day.clock.advance(TimeDelta::minutes(30));
+    day.reaches(&id, MessageState::Scheduled).await?;
+    assert_eq!(day.used().await?, 1);
+    day.clock.advance(TimeDelta::minutes(90));
+    assert_eq!(day.reaches(&id, MessageState::Queued).await?.reason, "", "the quota is its own");
+    assert_eq!(day.used().await?, 1);
+    // What kept off the wire is given back when it waits, and charged when it is due again.
+    day.attempt(Outcome::Dead(failure("rejected"))).await?;
+    day.clock.advance(TimeDelta::hours(20));
+    let second = day.send(2).await?;
+    day.attempt(Outcome::Retry(failure("media_unreachable"))).await?;
+    assert_eq!(day.used().await?, 1);
+    day.clock.advance(TimeDelta::minutes(150));
+    day.reaches(&second, MessageState::Scheduled).await?;
+    assert_eq!(day.used().await?, 0);
+    day.clock.advance(TimeDelta::minutes(90));
+    day.reaches(&second, MessageState::Queued).await?;
+    assert_eq!(day.used().await?, 1);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn concurrent_batches_are_let_through_up_to_the_quota() -> Result<()> {
     let day = Day::begin(37).await?;
     let batches = (0..10usize).map(|batch| day.batch((0..10).map(|index| day.request(batch * 10 + index)).collect()));
     let outcomes = futures::future::try_join_all(batches).await?;
     let accepted = outcomes.iter().flatten().filter_map(accepted).count();
     assert_eq!((accepted, day.used().await?), (37, 37));
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_refused_gives_its_key_back() -> Result<()> {
+    let day = Day::begin(1).await?;
+    let keyed = |customer: usize| SendMessageRequest { idempotency_key: format!("key-{customer}"), ..day.request(customer) };
+    let outcomes = day.batch(vec![keyed(1), keyed(2), keyed(2)]).await?;
+    assert!(accepted(&outcomes[0]).is_some() && accepted(&outcomes[1]).is_none() && accepted(&outcomes[2]).is_none(), "{outcomes:?}");
+    let keys = "SELECT string_agg(key, ' ') FROM queue.idempotency_keys";
+    assert_eq!(day.house.database.execute(&[keys]).await?, "key-1");
+    let nobodys: JobId = day.house.ids.mint();
+    let refused = day.house.hand_over(day.tenant, SendMessageRequest { job_id: nobodys.to_string(), ..keyed(3) }).await;
+    assert!(refused.expect_err("there is none").message().starts_with("there is no job"));
+    assert_eq!(day.house.database.execute(&[keys]).await?, "key-1");
+
+    day.house.change(day.tenant, |tenant| tenant.daily_quota = 3).await;
+    eventually(Duration::from_secs(10), || async { Ok(day.house.hand_over(day.tenant, keyed(2)).await?) }).await?;
+    // Another content, since nothing was accepted under the key.
+    day.house.hand_over(day.tenant, SendMessageRequest { text: "another".into(), ..keyed(3) }).await?;
+    assert_eq!(day.used().await?, 3);
     Ok(())
 }
 

@@ -43,11 +43,20 @@ async fn an_engine_reaches_its_own_tables_only() -> Result<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn history_is_written_once() -> Result<()> {
     let database = database().await?;
-    let tables = database
-        .execute(&["SELECT table_schema || '.' || table_name FROM information_schema.columns WHERE column_name = 'xid' ORDER BY 1"])
-        .await?;
+    let of = |partitions: bool| {
+        format!(
+            "SELECT c.oid::regclass FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'xid'
+             WHERE c.relkind IN ('r', 'p') AND c.relispartition = {partitions} AND c.relname !~ '^pg_' ORDER BY 1"
+        )
+    };
+    let tables = database.execute(&[&of(false)]).await?;
     let tables: Vec<&str> = tables.lines().collect();
     assert!(tables.contains(&"queue.message_events") && tables.contains(&"tenant.events"), "{tables:?}");
+    // The way to a partition is its parent.
+    let bare = Bare::connect(&database, "barid_queue_engine").await?;
+    for partition in database.execute(&[&of(true)]).await?.lines() {
+        denied(&bare, &format!("SELECT count(*) FROM {partition}")).await;
+    }
     for table in tables {
         let (schema, _) = table.split_once('.').expect("with its schema");
         for kind in ["engine", "tenant"] {

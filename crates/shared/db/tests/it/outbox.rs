@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use barid_bus::Outbox as _;
-use barid_db::{Db, NewEvent, Outbox, OutboxTable, append};
+use barid_db::{Db, NewEvent, Outbox, OutboxTable, append, first_id};
 use barid_domain::{Id, MessageId};
 use barid_proto::{
     events::v1::{Event, MessagePayload, Position, event::Payload},
@@ -117,5 +117,34 @@ async fn a_generation_comes_after_the_one_before_it_whatever_its_transactions() 
     database.settle().await?;
     let all = outbox.read(Position::default(), 10).await.map_err(anyhow::Error::from_boxed)?;
     assert_eq!(numbers(&all), [1, 2, 3]);
+    Ok(())
+}
+
+/// An event whose id was minted at a time.
+fn minted(at: DateTime<Utc>, number: u128) -> NewEvent {
+    let bits = first_id(at).as_u128() | (7 << 76) | (2 << 62) | number;
+    NewEvent { id: Id::from_uuid(Uuid::from_u128(bits)), ..event(number) }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clock_that_is_ahead_or_behind_hides_no_event() -> Result<()> {
+    let database = database().await?;
+    let db = db(&database, "queue", 4).await?;
+    let outbox = Outbox::new(db.engine.clone(), EVENTS);
+    let now: DateTime<Utc> = database.execute(&["SELECT to_json(now())#>>'{}'"]).await?.parse()?;
+    let mut after = Position::default();
+    let times = [now - TimeDelta::days(400), now, now + TimeDelta::days(3650), now - TimeDelta::hours(40), now, now - TimeDelta::hours(40)];
+    for (number, at) in times.into_iter().enumerate() {
+        let event = minted(at, number as u128);
+        let id = event.id.to_string();
+        db.engine.transaction("test", |tx| async move { append(&tx, EVENTS, vec![event]).await }).await?;
+        database.settle().await?;
+        assert_eq!(outbox.oldest(after).await.expect("read").map(|minted| minted.timestamp()), Some(at.timestamp()));
+        let read = outbox.read(after, 10).await.expect("read");
+        assert_eq!(read.iter().map(|event| event.id.as_str()).collect::<Vec<_>>(), [id], "{at}");
+        after = read[0].position.unwrap_or_default();
+    }
+    // Who reads from the beginning again finds all of them.
+    assert_eq!(outbox.read(Position::default(), 10).await.expect("read").len(), times.len());
     Ok(())
 }

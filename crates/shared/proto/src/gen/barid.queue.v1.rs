@@ -3610,6 +3610,10 @@ pub struct CreateJobRequest {
     /// What it is about, 1 to 100 characters. No personal data.
     #[prost(string, tag = "2")]
     pub display_name: ::prost::alloc::string::String,
+    /// Repeating a call with the same key within 7 days answers with the same job. The same key with another name is an error. The HTTP header
+    /// `Idempotency-Key` does the same.
+    #[prost(string, tag = "3")]
+    pub idempotency_key: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct GetJobRequest {
