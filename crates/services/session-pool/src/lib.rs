@@ -156,13 +156,13 @@ impl App {
         jobs.spawn("tenant changes", directory.clone().follow(&bus, jobs.shutdown()).await?);
         jobs.spawn("reports", reporting);
         jobs.spawn("pump", replica::live(heart, pump, bus.clone(), jobs.shutdown()));
-        let (intake, storing) = store::Intake::new(store.clone());
+        let (intake, handed, storing) = store::Intake::new(store.clone(), replica, arrived.clone());
         let storing = tokio::spawn(storing);
         let ttl = config.pool.heartbeat_ttl;
-        let inbox = jobs::Inbox { replica, ttl, store: store.clone(), ledger, clock: clock.clone(), arrived: arrived.clone() };
-        jobs::start(&jobs, &store, inbox, patience.cloud);
+        let inbox = jobs::Inbox { replica, ttl, store: store.clone(), ledger, clock: clock.clone(), arrived };
+        jobs::start(&jobs, &store, inbox, handed, patience.cloud);
 
-        let state = api::State { store, intake, directory, arrived, signals, pairer, blobs, clock, media_limit: config.web.media_limit, ttl };
+        let state = api::State { store, intake, directory, signals, pairer, blobs, clock, media_limit: config.web.media_limit, ttl };
         let server = Server::new(bus.clone(), Arc::new(Guard::new()))
             .add(SessionServiceServer::new(state.clone()))
             .add(PairingServiceServer::new(state.clone()))

@@ -1,9 +1,12 @@
-//! Work that many callers share. While batches are under way the next one fills up, so that batches grow with the load and a lone caller
-//! waits for nobody.
+//! Work that many callers share. While batches are under way, and for a moment after one began, the next one fills up: batches grow with the
+//! load, and a lone caller waits for nobody.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::{
+    sync::{Semaphore, mpsc, oneshot},
+    time::Instant,
+};
 
 /// What a batcher holds.
 #[derive(Clone, Copy, Debug)]
@@ -12,6 +15,8 @@ pub struct BatchLimits {
     pub items: usize,
     /// Batches under way at once.
     pub at_once: usize,
+    /// Least time between the beginnings of two batches that are not full.
+    pub apart: Duration,
     /// Items that may wait for a batch; more find no room.
     pub waiting: usize,
 }
@@ -64,18 +69,19 @@ where
     F: Future<Output = Vec<A>> + Send + 'static,
 {
     let permits = Arc::new(Semaphore::new(limits.at_once));
+    let mut next = Instant::now();
     loop {
         let mut batch = Vec::new();
         if waiting.recv_many(&mut batch, limits.items).await == 0 {
             break;
         }
         let Ok(permit) = permits.clone().acquire_owned().await else { break };
-        // What came while the permit was waited for goes along.
         while batch.len() < limits.items
-            && let Ok(more) = waiting.try_recv()
+            && let Ok(Some(more)) = tokio::time::timeout_at(next, waiting.recv()).await
         {
             batch.push(more);
         }
+        next = Instant::now() + limits.apart;
         let (items, senders): (Vec<Q>, Vec<_>) = batch.into_iter().unzip();
         let working = work(items);
         tokio::spawn(async move {
@@ -99,7 +105,7 @@ mod tests {
 
     use super::*;
 
-    const LIMITS: BatchLimits = BatchLimits { items: 10, at_once: 2, waiting: 100 };
+    const LIMITS: BatchLimits = BatchLimits { items: 10, at_once: 2, apart: Duration::ZERO, waiting: 100 };
 
     #[tokio::test(start_paused = true)]
     async fn callers_share_batches_and_each_gets_its_own_answers() {
@@ -129,8 +135,32 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn who_comes_just_after_a_batch_began_waits_for_company_and_a_lone_caller_for_nobody() {
+        let sizes = Arc::new(std::sync::Mutex::new(Vec::new()));
+        let seen = sizes.clone();
+        let (batcher, driver) = Batcher::new(BatchLimits { apart: Duration::from_millis(5), ..LIMITS }, move |items: Vec<usize>| {
+            seen.lock().expect("no thread failed").push(items.len());
+            std::future::ready(items)
+        });
+        tokio::spawn(driver);
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let start = Instant::now();
+        assert_eq!(batcher.call([1]).await, [Some(1)]);
+        assert_eq!(start.elapsed(), Duration::ZERO);
+        let late = async {
+            tokio::time::sleep(Duration::from_millis(3)).await;
+            batcher.call([3]).await
+        };
+        assert_eq!(tokio::join!(batcher.call([2]), late), (vec![Some(2)], vec![Some(3)]));
+        assert_eq!(start.elapsed(), Duration::from_millis(5));
+        // A full batch waits for nothing.
+        batcher.call(0..10).await;
+        assert_eq!(*sizes.lock().expect("no thread failed"), [1, 2, 10]);
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn what_finds_no_room_and_what_is_not_answered_is_told() {
-        let (batcher, driver) = Batcher::new(BatchLimits { items: 1, at_once: 1, waiting: 2 }, |items: Vec<usize>| async move {
+        let (batcher, driver) = Batcher::new(BatchLimits { items: 1, at_once: 1, waiting: 2, ..LIMITS }, |items: Vec<usize>| async move {
             // An odd item is forgotten.
             items.into_iter().filter(|item| item % 2 == 0).collect::<Vec<_>>()
         });

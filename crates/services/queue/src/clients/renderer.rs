@@ -1,5 +1,7 @@
 //! Texts, as the template service renders them: many callers, one call.
 
+use std::time::Duration;
+
 use barid_bus::{Bus, Channel};
 use barid_proto::{
     Violations, fault,
@@ -16,7 +18,7 @@ use tonic::{Code, Status};
 pub(crate) type RenderRequest = RenderItem;
 
 /// With 64 KiB of variables each, so many messages stay below what the bus carries in all but absurd cases.
-const LIMITS: BatchLimits = BatchLimits { items: 100, at_once: 4, waiting: 20_000 };
+const LIMITS: BatchLimits = BatchLimits { items: 100, at_once: 4, apart: Duration::from_millis(2), waiting: 20_000 };
 /// Bytes of a call to stay below.
 const CALL_BYTES: usize = 700 * 1024;
 

@@ -1,12 +1,14 @@
 //! Group look-up: many callers, one query for the contacts of their recipients.
 
+use std::time::Duration;
+
 use barid_domain::{Phone, TenantId};
 use barid_runtime::{BatchLimits, Batcher};
 
 use super::{Recipient, Store, shared_failure};
 use crate::Error;
 
-const LIMITS: BatchLimits = BatchLimits { items: 1000, at_once: 2, waiting: 20_000 };
+const LIMITS: BatchLimits = BatchLimits { items: 1000, at_once: 2, apart: Duration::from_millis(4), waiting: 20_000 };
 
 /// Finds contacts by number. Clone it freely.
 #[derive(Clone)]

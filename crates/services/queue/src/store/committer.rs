@@ -1,5 +1,7 @@
 //! Group commit: many callers, one transaction.
 
+use std::time::Duration;
+
 use barid_runtime::{BatchLimits, Batcher};
 
 use super::{Accepted, NewMessage, Store, shared_failure};
@@ -7,7 +9,7 @@ use crate::Error;
 
 /// Two commits under way fill the time that one waits for the disk; with more of them batches would be smaller, and tenants' quotas have them
 /// wait for each other.
-const LIMITS: BatchLimits = BatchLimits { items: 512, at_once: 2, waiting: 20_000 };
+const LIMITS: BatchLimits = BatchLimits { items: 512, at_once: 2, apart: Duration::from_millis(5), waiting: 20_000 };
 
 /// Takes messages and answers when they are committed. Clone it freely.
 #[derive(Clone)]

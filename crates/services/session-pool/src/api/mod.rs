@@ -10,7 +10,6 @@ mod status;
 use std::{sync::Arc, time::Duration};
 
 use barid_domain::Clock;
-use tokio::sync::Notify;
 
 use crate::{clients::Directory, link::Pairer, signals::Signals, store::{Intake, Store}};
 
@@ -19,8 +18,6 @@ pub(crate) struct State {
     pub store: Store,
     pub intake: Intake,
     pub directory: Directory,
-    /// Notified when a webhook was stored.
-    pub arrived: Arc<Notify>,
     pub signals: Signals,
     /// Links devices; missing in a build without them.
     pub pairer: Option<Arc<dyn Pairer>>,

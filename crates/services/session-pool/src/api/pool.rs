@@ -40,9 +40,6 @@ impl PoolService for State {
         let IngestWebhookRequest { app, body } = request.into_inner();
         let parts = webhook::cut(&body).map_err(|error| Violations::one("body", "invalid_webhook", error.to_string()))?;
         let stored = if parts.is_empty() { 0 } else { self.intake.ingest(app, parts).await? };
-        if stored > 0 {
-            self.arrived.notify_one();
-        }
         Ok(Response::new(IngestWebhookResponse { stored }))
     }
 

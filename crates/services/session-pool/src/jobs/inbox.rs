@@ -18,7 +18,7 @@ use uuid::Uuid;
 use crate::{
     Error,
     clients::{Ledger, repeat},
-    store::{Delivery, Rest, Store},
+    store::{Delivery, Handed, Rest, Store},
     verdict::{self, Effect},
 };
 
@@ -45,8 +45,8 @@ pub(crate) struct Inbox {
     pub arrived: Arc<Notify>,
 }
 
-pub(crate) fn start(jobs: &Jobs, inbox: Inbox) {
-    jobs.spawn("inbox", inbox.run(jobs.shutdown()));
+pub(crate) fn start(jobs: &Jobs, inbox: Inbox, handed: Handed) {
+    jobs.spawn("inbox", inbox.run(handed, jobs.shutdown()));
 }
 
 /// What is in deliveries.
@@ -71,31 +71,51 @@ impl Contents {
 }
 
 impl Inbox {
-    async fn run(self, shutdown: CancellationToken) {
-        let mut next = Instant::now();
+    async fn run(self, mut handed: Handed, shutdown: CancellationToken) {
+        // When the next batch begins, and when the table is looked into.
+        let (mut next, mut look) = (Instant::now(), Instant::now());
         loop {
+            let mut deliveries = Vec::new();
             tokio::select! {
-                () = shutdown.cancelled() => return,
-                () = self.arrived.notified() => tokio::time::sleep_until(next).await,
-                () = tokio::time::sleep(IDLE) => {}
+                () = shutdown.cancelled() => break,
+                Some(first) = handed.recv() => deliveries = first,
+                () = self.arrived.notified() => look = Instant::now(),
+                () = tokio::time::sleep_until(look) => {}
             }
+            tokio::time::sleep_until(next).await;
             next = Instant::now() + GATHER;
-            while !shutdown.is_cancelled() {
-                match self.turn().await {
-                    Ok(taken) if taken < BATCH as usize => break,
-                    Ok(_) => {}
-                    Err(error) => {
-                        tracing::warn!(%error, "webhooks wait");
-                        break;
-                    }
-                }
+            while deliveries.len() < BATCH as usize
+                && let Ok(more) = handed.try_recv()
+            {
+                deliveries.extend(more);
+            }
+            Self::tell(self.carry(deliveries).await);
+            if Instant::now() >= look {
+                look = Instant::now() + IDLE;
+                while !shutdown.is_cancelled() && Self::tell(self.turn().await) == BATCH as usize {}
             }
         }
+        while let Ok(deliveries) = handed.try_recv() {
+            Self::tell(self.carry(deliveries).await);
+        }
+    }
+
+    /// How many deliveries were brought.
+    fn tell(brought: Result<usize, Error>) -> usize {
+        brought.unwrap_or_else(|error| {
+            tracing::warn!(%error, "webhooks wait");
+            0
+        })
     }
 
     /// Brings a batch; says how many deliveries were taken.
     async fn turn(&self) -> Result<usize, Error> {
         let deliveries = self.store.take_deliveries(self.replica, self.ttl, BATCH).await?;
+        self.carry(deliveries).await
+    }
+
+    /// Brings deliveries that were taken; says how many.
+    async fn carry(&self, deliveries: Vec<Delivery>) -> Result<usize, Error> {
         let ids = |deliveries: &[Delivery]| deliveries.iter().map(|delivery| delivery.id).collect();
         if deliveries.is_empty() {
             return Ok(0);

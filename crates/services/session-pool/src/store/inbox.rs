@@ -1,7 +1,8 @@
 //! Table `webhook_inbox`: what Meta told, sealed, until the ledger knows it.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
+    sync::Arc,
     time::Duration,
 };
 
@@ -9,13 +10,16 @@ use barid_db::Tx;
 use barid_domain::{SessionId, TenantId};
 use barid_runtime::{BatchLimits, Batcher};
 use barid_vault::Place;
+use tokio::sync::{Notify, mpsc};
 use uuid::Uuid;
 
 use super::{CLOUD, DbErr, Store};
 use crate::Error;
 
 /// One after the other, so that what Meta told first is stored first.
-const TOGETHER: BatchLimits = BatchLimits { items: 100, at_once: 1, waiting: 10_000 };
+const TOGETHER: BatchLimits = BatchLimits { items: 100, at_once: 1, apart: Duration::from_millis(10), waiting: 10_000 };
+/// Commits whose deliveries may wait in memory; those of more are taken from the table.
+const HANDED: usize = 64;
 
 /// A stored part of a webhook, opened.
 #[derive(Clone, Debug)]
@@ -34,24 +38,29 @@ const PATIENCE: i32 = 5;
 /// A webhook to keep: the app it came for, and its parts by Meta's id of their number.
 type Webhook = (String, BTreeMap<String, Vec<u8>>);
 
+/// Deliveries that are brought by the replica that stored them, without being read again: in the order in which they were stored.
+pub(crate) type Handed = mpsc::Receiver<Vec<Delivery>>;
+
 /// Keeps webhooks: many of them in one commit. Clone it freely.
 #[derive(Clone)]
 pub(crate) struct Intake(Batcher<Webhook, Option<u32>>);
 
 impl Intake {
-    /// An intake and its work, which ends when every intake is dropped.
-    pub(crate) fn new(store: Store) -> (Self, impl Future<Output = ()> + Send) {
+    /// An intake of a replica, and its work, which ends when every intake is dropped. `arrived` is notified of what the replica shall take from
+    /// the table.
+    pub(crate) fn new(store: Store, replica: Uuid, arrived: Arc<Notify>) -> (Self, Handed, impl Future<Output = ()> + Send) {
+        let (hand, handed) = mpsc::channel(HANDED);
         let (batcher, driver) = Batcher::new(TOGETHER, move |webhooks: Vec<Webhook>| {
-            let store = store.clone();
+            let (store, hand, arrived) = (store.clone(), hand.clone(), arrived.clone());
             async move {
                 let count = webhooks.len();
-                store.ingest(webhooks).await.unwrap_or_else(|error| {
+                store.ingest(webhooks, replica, &hand, &arrived).await.unwrap_or_else(|error| {
                     tracing::error!(%error, webhooks = count, "webhooks are not stored; Meta repeats them");
                     vec![None; count]
                 })
             }
         });
-        (Self(batcher), driver)
+        (Self(batcher), handed, driver)
     }
 
     /// Commits the parts of a webhook as far as their numbers are live sessions registered with this app. Says how many were stored.
@@ -63,18 +72,27 @@ impl Intake {
 
 impl Store {
     /// Commits webhooks; says of each how many of its parts were stored, `None` where its tenant's key is not to be had.
-    async fn ingest(&self, webhooks: Vec<Webhook>) -> Result<Vec<Option<u32>>, Error> {
+    async fn ingest(
+        &self,
+        webhooks: Vec<Webhook>,
+        replica: Uuid,
+        hand: &mpsc::Sender<Vec<Delivery>>,
+        arrived: &Notify,
+    ) -> Result<Vec<Option<u32>>, Error> {
         let places = webhooks.iter().flat_map(|(app, parts)| parts.keys().map(move |number| (app.clone(), number.clone())));
         let found = self.numbers(places.unzip()).await?;
-        let (mut ids, mut tenants, mut sessions, mut bodies) = (vec![], vec![], vec![], vec![]);
+        let (mut deliveries, mut bodies) = (Vec::new(), Vec::new());
         let mut stored = Vec::with_capacity(webhooks.len());
         for (app, parts) in webhooks {
             let mut sealed = Vec::new();
             for (number, body) in parts {
                 let Some(&(session, tenant)) = found.get(&(app.clone(), number)) else { continue };
                 let id = self.ids.mint::<()>().uuid();
-                match self.vault.tenant(tenant).await {
-                    Ok(key) => sealed.push(Some((id, tenant, session, key.seal(place(tenant, id), &body)))),
+                match self.vault.tenant(tenant.uuid()).await {
+                    Ok(key) => {
+                        let closed = key.seal(place(tenant.uuid(), id), &body);
+                        sealed.push(Some((Delivery { id, tenant, session, body }, closed)));
+                    }
                     Err(error) => {
                         tracing::error!(%session, %error, "a webhook is not stored; Meta repeats it");
                         sealed.push(None);
@@ -83,24 +101,55 @@ impl Store {
             }
             let sealed: Option<Vec<_>> = sealed.into_iter().collect();
             stored.push(sealed.as_ref().map(|sealed| u32::try_from(sealed.len()).unwrap_or(u32::MAX)));
-            for (id, tenant, session, body) in sealed.into_iter().flatten() {
-                ids.push(id);
-                tenants.push(tenant);
-                sessions.push(session);
+            for (delivery, body) in sealed.into_iter().flatten() {
+                deliveries.push(delivery);
                 bodies.push(body);
             }
         }
-        if !ids.is_empty() {
-            let insert = "INSERT INTO session_pool.webhook_inbox (id, tenant_id, session_id, body, received_at, due_at)
-                          SELECT *, now(), now() FROM UNNEST($1::uuid[], $2::uuid[], $3::uuid[], $4::bytea[])";
-            let work = move |tx: Tx| async move { tx.run(insert, [ids.into(), tenants.into(), sessions.into(), bodies.into()]).await };
-            self.db.engine.transaction("ingest webhooks", work).await?;
+        if deliveries.is_empty() {
+            return Ok(stored);
+        }
+        let place = hand.try_reserve().ok();
+        let taken = self.insert(&deliveries, bodies, place.is_some().then_some(replica)).await?;
+        if taken.len() < deliveries.len() {
+            arrived.notify_one();
+        }
+        deliveries.retain(|delivery| taken.contains(&delivery.id));
+        if let Some(place) = place {
+            place.send(deliveries);
         }
         Ok(stored)
     }
 
+    /// Inserts deliveries; gives back those that are taken for `taker`, which are those before which no other one of their session waits.
+    async fn insert(&self, deliveries: &[Delivery], bodies: Vec<Vec<u8>>, taker: Option<Uuid>) -> Result<HashSet<Uuid>, Error> {
+        let values = [
+            deliveries.iter().map(|delivery| delivery.id).collect::<Vec<_>>().into(),
+            deliveries.iter().map(|delivery| delivery.tenant.uuid()).collect::<Vec<_>>().into(),
+            deliveries.iter().map(|delivery| delivery.session.uuid()).collect::<Vec<_>>().into(),
+            bodies.into(),
+            taker.into(),
+        ];
+        let insert = "INSERT INTO session_pool.webhook_inbox AS w (id, tenant_id, session_id, body, received_at, due_at, tries, taken_by)
+             SELECT n.id, n.tenant_id, n.session_id, n.body, now(), CASE WHEN n.taken THEN now() + interval '30 seconds' ELSE now() END,
+                    n.taken::int, CASE WHEN n.taken THEN $5 END
+             FROM (
+                SELECT n.*, $5::uuid IS NOT NULL AND NOT EXISTS (
+                    SELECT FROM session_pool.webhook_inbox e WHERE e.session_id = n.session_id AND e.taken_by IS DISTINCT FROM $5) AS taken
+                FROM UNNEST($1::uuid[], $2::uuid[], $3::uuid[], $4::bytea[]) AS n(id, tenant_id, session_id, body)
+             ) n RETURNING w.id, w.taken_by IS NOT NULL";
+        let work = move |tx: Tx| async move { tx.rows(insert, values).await };
+        let mut taken = HashSet::new();
+        for row in self.db.engine.transaction("ingest webhooks", work).await? {
+            if row.try_get_by_index(1)? {
+                taken.insert(row.try_get_by_index(0)?);
+            }
+        }
+        Ok(taken)
+    }
+
     /// Session and tenant of numbers, by app and Meta's id of the number.
-    async fn numbers(&self, (apps, numbers): (Vec<String>, Vec<String>)) -> Result<HashMap<(String, String), (Uuid, Uuid)>, Error> {
+    async fn numbers(&self, (apps, numbers): (Vec<String>, Vec<String>)) -> Result<HashMap<(String, String), (SessionId, TenantId)>, Error> {
         let find = move |tx: Tx| async move {
             tx.rows(
                 "SELECT s.app, s.phone_number_id, s.id, s.tenant_id FROM session_pool.sessions s
@@ -112,7 +161,8 @@ impl Store {
         };
         let mut found = HashMap::new();
         for row in self.db.engine.transaction("find numbers", find).await? {
-            found.insert((row.try_get_by_index(0)?, row.try_get_by_index(1)?), (row.try_get_by_index(2)?, row.try_get_by_index(3)?));
+            let owner = (SessionId::from_uuid(row.try_get_by_index(2)?), TenantId::from_uuid(row.try_get_by_index(3)?));
+            found.insert((row.try_get_by_index(0)?, row.try_get_by_index(1)?), owner);
         }
         Ok(found)
     }

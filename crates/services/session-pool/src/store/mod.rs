@@ -31,7 +31,7 @@ pub use sea_orm::DbErr;
 pub(crate) use cells::{Cell, CellWriter, Change, Owner, WriteError};
 pub(crate) use choose::Choice;
 pub(crate) use errands::{ERRAND, Errand, ErrandKind, Errands};
-pub(crate) use inbox::{Delivery, Intake};
+pub(crate) use inbox::{Delivery, Handed, Intake};
 pub(crate) use owners::{Claimed, GivenUp, Patience};
 pub(crate) use pairings::{Opened, PAIRING};
 pub(crate) use sending::{Device, Limits, Sender, Way};
