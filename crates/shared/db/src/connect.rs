@@ -6,7 +6,11 @@ use barid_domain::Secret;
 use sea_orm::{ConnectOptions, DbErr};
 use serde::{Deserialize, Serialize};
 
-use crate::{Engine, Tenant, pool::Pool, transaction::LONGEST};
+use crate::{
+    Engine, Tenant,
+    pool::{Pool, STATEMENT},
+    transaction::LONGEST,
+};
 
 /// How to reach PostgreSQL.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -58,11 +62,17 @@ impl Db {
     }
 }
 
-/// What engines do goes along keys, from table to table in the order in which a query names them. Left to itself the planner takes a table
-/// that was not analysed yet for empty, and the plan that it then chooses, to read the whole of it, stays with the connection while the table
-/// grows.
-const KEYS_ONLY: [(&str, &str); 4] =
-    [("enable_seqscan", "off"), ("enable_hashjoin", "off"), ("enable_mergejoin", "off"), ("join_collapse_limit", "1")];
+/// What engines do goes along keys, from table to table in the order in which a query names them, and is planned once. Left to itself the
+/// planner takes a table that was not analysed yet for empty, and the plan that it then chooses, to read the whole of it, stays with the
+/// connection while the table grows; and with partitions it plans every time.
+const KEYS_ONLY: [(&str, &str); 6] = [
+    ("enable_seqscan", "off"),
+    ("enable_hashjoin", "off"),
+    ("enable_mergejoin", "off"),
+    ("enable_material", "off"),
+    ("join_collapse_limit", "1"),
+    ("plan_cache_mode", "force_generic_plan"),
+];
 
 async fn pool(
     which: &'static str,
@@ -82,7 +92,8 @@ async fn pool(
         .map_sqlx_postgres_opts(|options| {
             // No query is so large that compiling it would pay, and a plan that is discouraged looks as if it were.
             options
-                .options([("statement_timeout", "15s"), ("idle_in_transaction_session_timeout", "15s"), ("lock_timeout", "10s"), ("jit", "off")])
+                .options([("statement_timeout", format!("{}s", STATEMENT.as_secs()))])
+                .options([("idle_in_transaction_session_timeout", "15s"), ("lock_timeout", "10s"), ("jit", "off")])
                 .options(planner.iter().copied())
         });
     Pool::connect(options, longest).await.map_err(|source| Error::Connect { which, source })

@@ -14,6 +14,8 @@ use sea_orm::{ConnectOptions, Database, DatabaseConnection, DatabaseTransaction,
 pub(crate) const ACQUIRE: Duration = Duration::from_secs(5);
 /// Longest wait for the answer to a statement that takes no time: the beginning of a transaction, or its end.
 const ANSWER: Duration = Duration::from_secs(5);
+/// Longest that one statement may take: the server ends it then.
+pub(crate) const STATEMENT: Duration = Duration::from_secs(15);
 /// Connections of one pool that may be dead at the same time, and more than any pool holds.
 const MOST_DEAD: usize = 256;
 
@@ -51,6 +53,11 @@ impl Pool {
     /// Longest wait for what takes no time.
     pub(crate) fn answer(&self) -> Duration {
         ANSWER.min(self.longest)
+    }
+
+    /// Longest that a transaction may take from its beginning to its end: a statement that is under way when its time is over is waited for.
+    pub(crate) fn bound(&self) -> Duration {
+        self.longest + STATEMENT.min(self.longest) + self.answer()
     }
 
     pub(crate) fn current(&self) -> Generation {

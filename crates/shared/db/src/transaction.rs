@@ -132,7 +132,7 @@ where
         let silence = if tokio::time::timeout(ACQUIRE + answer, begun).await.is_err() {
             format!("the database did not begin a transaction within {:?}", ACQUIRE + answer)
         } else {
-            let bound = longest + answer;
+            let bound = pool.bound();
             match tokio::time::timeout(bound, &mut task).await {
                 Ok(joined) => return joined.unwrap_or_else(|error| Err(unfinished(error).into())),
                 Err(_) => format!("the database fell silent within a transaction; nobody knows after {bound:?} whether it was committed"),

@@ -56,10 +56,11 @@ impl Store {
         let indexes: Vec<Vec<u8>> = aliases.iter().flatten().map(|(.., index)| index.clone()).collect();
         let read = move |tx: Tx| async move {
             tx.rows(
-                "SELECT a.tenant_id, a.blind_index, c.id, c.names
-                 FROM (SELECT DISTINCT * FROM UNNEST($1::uuid[], $2::bytea[]) AS n(tenant_id, blind_index)) n
-                 JOIN queue.contact_aliases a ON a.tenant_id = n.tenant_id AND a.kind = $3 AND a.blind_index = n.blind_index
-                 JOIN queue.contacts c ON c.id = a.contact_id",
+                // The bounds of the inner queries have the planner go along their keys, whatever it takes the tables for.
+                "SELECT n.tenant_id, n.blind_index, c.id, c.names FROM UNNEST($1::uuid[], $2::bytea[]) AS n(tenant_id, blind_index)
+                 CROSS JOIN LATERAL (SELECT a.contact_id FROM queue.contact_aliases a
+                    WHERE a.tenant_id = n.tenant_id AND a.kind = $3 AND a.blind_index = n.blind_index LIMIT 1) a
+                 CROSS JOIN LATERAL (SELECT c.id, c.names FROM queue.contacts c WHERE c.id = a.contact_id LIMIT 1) c",
                 [tenants.into(), indexes.into(), PHONE.into()],
             )
             .await

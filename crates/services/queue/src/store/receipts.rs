@@ -1,6 +1,6 @@
 //! What WhatsApp says of messages. Facts: they count whoever tells them, in whatever order.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use barid_db::Tx;
 use barid_domain::{MessageId, SessionId};
@@ -113,20 +113,33 @@ async fn remember_provider_ids(tx: &Tx, acknowledged: Vec<(MessageId, String)>) 
     if acknowledged.is_empty() {
         return Ok(Vec::new());
     }
-    let (ids, provider_ids): (Vec<Uuid>, Vec<String>) = acknowledged.into_iter().map(|(id, provider_id)| (id.uuid(), provider_id)).unzip();
+    let ids: Vec<Uuid> = acknowledged.iter().map(|(id, _)| id.uuid()).collect();
+    let known = tx.rows("SELECT id, session_id, tenant_id FROM queue.messages WHERE id = ANY($1)", [ids.into()]).await?;
+    let mut owners: HashMap<Uuid, (Uuid, Uuid)> = HashMap::new();
+    for row in known {
+        owners.insert(row.try_get_by_index(0)?, (row.try_get_by_index(1)?, row.try_get_by_index(2)?));
+    }
+    // In one order, so that two commits cannot wait for each other.
+    let mut places = BTreeMap::new();
+    for (message, provider_id) in acknowledged {
+        if let Some(&(session, tenant)) = owners.get(&message.uuid()) {
+            places.insert((session, provider_id), (message.uuid(), tenant));
+        }
+    }
+    let (sessions, provider_ids): (Vec<Uuid>, Vec<String>) = places.keys().cloned().unzip();
+    let (ids, tenants): (Vec<Uuid>, Vec<Uuid>) = places.into_values().unzip();
     tx.run(
         "INSERT INTO queue.provider_ids (session_id, provider_id, message_id, tenant_id)
-         SELECT m.session_id, n.provider_id, m.id, m.tenant_id FROM UNNEST($1::uuid[], $2::text[]) AS n(id, provider_id)
-         JOIN queue.messages m USING (id) WHERE m.id = ANY($1) ON CONFLICT DO NOTHING",
-        [ids.clone().into(), provider_ids.clone().into()],
+         SELECT * FROM UNNEST($1::uuid[], $2::text[], $3::uuid[], $4::uuid[]) ON CONFLICT DO NOTHING",
+        [sessions.clone().into(), provider_ids.clone().into(), ids.clone().into(), tenants.into()],
     )
     .await?;
     let rows = tx
         .rows(
-            "DELETE FROM queue.parked_receipts p USING UNNEST($1::uuid[], $2::text[]) AS n(id, provider_id), queue.messages m
-             WHERE m.id = n.id AND m.id = ANY($1) AND p.session_id = m.session_id AND p.provider_id = n.provider_id
-             RETURNING m.id, p.kind, p.reason, p.retry, p.at",
-            [ids.into(), provider_ids.into()],
+            "DELETE FROM queue.parked_receipts p USING UNNEST($1::uuid[], $2::text[], $3::uuid[]) AS n(session_id, provider_id, id)
+             WHERE p.session_id = n.session_id AND p.provider_id = n.provider_id
+             RETURNING n.id, p.kind, p.reason, p.retry, p.at",
+            [sessions.into(), provider_ids.into(), ids.into()],
         )
         .await?;
     let mut changes = Vec::new();
@@ -139,9 +152,14 @@ async fn remember_provider_ids(tx: &Tx, acknowledged: Vec<(MessageId, String)>) 
     Ok(changes)
 }
 
-/// The messages of receipts, by session and WhatsApp's id. An echoed id is remembered on the way: it proves the message was taken.
+/// The messages of receipts, by session and WhatsApp's id. An echoed id that is not known yet is remembered on the way: it proves the message
+/// was taken.
 async fn known_messages(tx: &Tx, receipts: &[NewReceipt]) -> Result<HashMap<(Uuid, String), Uuid>, DbErr> {
-    let echoed: Vec<&NewReceipt> = receipts.iter().filter(|receipt| receipt.message.is_some()).collect();
+    let mut known = look_up(tx, receipts.iter()).await?;
+    let echoed: Vec<&NewReceipt> = receipts
+        .iter()
+        .filter(|receipt| receipt.message.is_some() && !known.contains_key(&(receipt.session.uuid(), receipt.provider_id.clone())))
+        .collect();
     if !echoed.is_empty() {
         tx.run(
             "INSERT INTO queue.provider_ids (session_id, provider_id, message_id, tenant_id)
@@ -155,15 +173,20 @@ async fn known_messages(tx: &Tx, receipts: &[NewReceipt]) -> Result<HashMap<(Uui
             ],
         )
         .await?;
+        known.extend(look_up(tx, echoed.into_iter()).await?);
     }
+    Ok(known)
+}
+
+async fn look_up(tx: &Tx, receipts: impl Iterator<Item = &NewReceipt>) -> Result<HashMap<(Uuid, String), Uuid>, DbErr> {
+    let (sessions, provider_ids): (Vec<Uuid>, Vec<String>) =
+        receipts.map(|receipt| (receipt.session.uuid(), receipt.provider_id.clone())).unzip();
     let rows = tx
         .rows(
-            "SELECT p.session_id, p.provider_id, p.message_id FROM queue.provider_ids p
-             JOIN UNNEST($1::uuid[], $2::text[]) AS n(session_id, provider_id) USING (session_id, provider_id)",
-            [
-                receipts.iter().map(|receipt| receipt.session.uuid()).collect::<Vec<_>>().into(),
-                receipts.iter().map(|receipt| receipt.provider_id.clone()).collect::<Vec<_>>().into(),
-            ],
+            "SELECT n.session_id, n.provider_id, p.message_id FROM UNNEST($1::uuid[], $2::text[]) AS n(session_id, provider_id)
+             CROSS JOIN LATERAL (SELECT p.message_id FROM queue.provider_ids p
+                WHERE p.session_id = n.session_id AND p.provider_id = n.provider_id LIMIT 1) p",
+            [sessions.into(), provider_ids.into()],
         )
         .await?;
     rows.iter().map(|row| Ok(((row.try_get_by_index(0)?, row.try_get_by_index(1)?), row.try_get_by_index(2)?))).collect()

@@ -30,6 +30,8 @@ const RECEIPTS: usize = 500;
 const INBOUND: usize = 100;
 /// Looks into the inbox are transactions, and at least so far apart while batches are not full.
 const GATHER: Duration = Duration::from_millis(10);
+/// How often it is looked for deliveries of replicas that are gone.
+const FREE: Duration = Duration::from_secs(2);
 /// How often an idle inbox is looked into by itself.
 const IDLE: Duration = Duration::from_millis(500);
 
@@ -73,7 +75,7 @@ impl Contents {
 impl Inbox {
     async fn run(self, mut handed: Handed, shutdown: CancellationToken) {
         // When the next batch begins, and when the table is looked into.
-        let (mut next, mut look) = (Instant::now(), Instant::now());
+        let (mut next, mut look, mut free) = (Instant::now(), Instant::now(), Instant::now());
         loop {
             let mut deliveries = Vec::new();
             tokio::select! {
@@ -90,6 +92,12 @@ impl Inbox {
                 deliveries.extend(more);
             }
             Self::tell(self.carry(deliveries).await);
+            if Instant::now() >= free {
+                free = Instant::now() + FREE;
+                if let Err(error) = self.store.free_deliveries(self.ttl).await {
+                    tracing::warn!(%error, "what replicas took that are gone waits");
+                }
+            }
             if Instant::now() >= look {
                 look = Instant::now() + IDLE;
                 while !shutdown.is_cancelled() && Self::tell(self.turn().await) == BATCH as usize {}
@@ -110,7 +118,7 @@ impl Inbox {
 
     /// Brings a batch; says how many deliveries were taken.
     async fn turn(&self) -> Result<usize, Error> {
-        let deliveries = self.store.take_deliveries(self.replica, self.ttl, BATCH).await?;
+        let deliveries = self.store.take_deliveries(self.replica, BATCH).await?;
         self.carry(deliveries).await
     }
 

@@ -55,7 +55,7 @@ pub(crate) use notices::RELEASED;
 /// Most sessions whose demand is asked for.
 const DEMAND: u32 = 2000;
 /// Demand is asked for this often at most, however many notices come.
-const GLANCE: Duration = Duration::from_millis(20);
+const GLANCE: Duration = Duration::from_millis(40);
 /// How long a tenant's peak windows are waited for.
 const LOOK_UP: Duration = Duration::from_millis(250);
 /// After an error the pump looks again in so long.

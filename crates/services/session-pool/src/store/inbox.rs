@@ -152,10 +152,14 @@ impl Store {
     async fn numbers(&self, (apps, numbers): (Vec<String>, Vec<String>)) -> Result<HashMap<(String, String), (SessionId, TenantId)>, Error> {
         let find = move |tx: Tx| async move {
             tx.rows(
-                "SELECT s.app, s.phone_number_id, s.id, s.tenant_id FROM session_pool.sessions s
-                 JOIN (SELECT DISTINCT * FROM UNNEST($1::text[], $2::text[]) AS n(app, phone_number_id)) n USING (app, phone_number_id)
-                 WHERE s.connector = $3 AND s.deleted_at IS NULL",
-                [apps.into(), numbers.into(), CLOUD.into()],
+                // The index of numbers holds for this connector only, which the query must name for it to be used.
+                format!(
+                    "SELECT n.app, n.phone_number_id, s.id, s.tenant_id FROM UNNEST($1::text[], $2::text[]) AS n(app, phone_number_id)
+                     CROSS JOIN LATERAL (SELECT s.id, s.tenant_id FROM session_pool.sessions s
+                        WHERE s.phone_number_id = n.phone_number_id AND s.app = n.app AND s.connector = {CLOUD} AND s.deleted_at IS NULL
+                        LIMIT 1) s"
+                ),
+                [apps.into(), numbers.into()],
             )
             .await
         };
@@ -183,19 +187,22 @@ impl Store {
         Ok(())
     }
 
-    /// Takes deliveries that are due, in order within a session, for a replica. For half a minute nobody else gets them, unless the replica is
-    /// not heard of for `ttl`; who takes them ends them with [`Store::delivered`] or [`Store::postpone`]. What cannot be opened is postponed by
+    /// Frees what replicas took that were not heard of for `ttl`.
+    pub(crate) async fn free_deliveries(&self, ttl: Duration) -> Result<(), Error> {
+        let free = "UPDATE session_pool.webhook_inbox SET due_at = now(), taken_by = NULL
+                    WHERE taken_by IS NOT NULL AND taken_by NOT IN (
+                        SELECT r.id FROM session_pool.replicas r WHERE r.heartbeat_at > now() - $1 * interval '1 second')";
+        let work = move |tx: Tx| async move { tx.run(free, [ttl.as_secs_f64().into()]).await };
+        self.db.engine.transaction("free deliveries", work).await?;
+        Ok(())
+    }
+
+    /// Takes deliveries that are due, in order within a session, for a replica. For half a minute nobody else gets them, unless they are
+    /// freed; who takes them ends them with [`Store::delivered`] or [`Store::postpone`]. What cannot be opened is postponed by
     /// itself.
-    pub(crate) async fn take_deliveries(&self, replica: Uuid, ttl: Duration, limit: u32) -> Result<Vec<Delivery>, Error> {
+    pub(crate) async fn take_deliveries(&self, replica: Uuid, limit: u32) -> Result<Vec<Delivery>, Error> {
         let take = move |tx: Tx| async move {
             tx.row("SELECT pg_advisory_xact_lock($1)", [TURN.into()]).await?;
-            tx.run(
-                "UPDATE session_pool.webhook_inbox SET due_at = now(), taken_by = NULL
-                 WHERE taken_by IS NOT NULL AND taken_by NOT IN (
-                    SELECT r.id FROM session_pool.replicas r WHERE r.heartbeat_at > now() - $1 * interval '1 second')",
-                [ttl.as_secs_f64().into()],
-            )
-            .await?;
             tx.rows(
                 "WITH taken AS (
                     UPDATE session_pool.webhook_inbox SET due_at = now() + interval '30 seconds', tries = tries + 1, taken_by = $3 WHERE id IN (
