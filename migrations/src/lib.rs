@@ -11,6 +11,7 @@ mod m0008_session_pool;
 mod m0009_scheduling;
 mod m0010_partitions;
 mod m0012_hours;
+mod m0013_fallback;
 mod policy;
 mod roles;
 mod table;
@@ -67,6 +68,7 @@ impl MigratorTrait for Migrator {
             Box::new(table::Sql { name: "m0009_scheduling", statements: m0009_scheduling::statements }),
             Box::new(table::Sql { name: "m0010_partitions", statements: m0010_partitions::statements }),
             Box::new(table::Sql { name: "m0012_hours", statements: m0012_hours::statements }),
+            Box::new(table::Sql { name: "m0013_fallback", statements: m0013_fallback::statements }),
         ]
     }
 }

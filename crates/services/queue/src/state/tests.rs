@@ -15,6 +15,7 @@ fn every_standing() -> impl Iterator<Item = Standing> {
 fn every_fact() -> Vec<Fact> {
     let mut facts = vec![
         Fact::Due,
+        Fact::FellBack,
         Fact::Deferred,
         Fact::Claimed,
         Fact::Repeated,
