@@ -83,11 +83,13 @@ pub async fn migrate(config: &Config) -> Result<Report, Error> {
     outcome
 }
 
-/// Brings an empty database up to the migration of this name and no further, for those who want to see what the next one does.
+/// Brings a database up to the migration of this name and no further, for those who want to see what the next one does.
 pub async fn migrate_up_to(config: &Config, name: &str) -> Result<(), Error> {
     let db = connect(config.database_url.expose()).await?;
     roles::ensure(&db, &config.role_password).await?;
-    let steps = Migrator::migrations().iter().take_while(|migration| migration.name() != name).count() + 1;
+    Migrator::install(&db).await?;
+    let wanted = Migrator::migrations().iter().take_while(|migration| migration.name() != name).count() + 1;
+    let steps = wanted.saturating_sub(Migrator::get_applied_migrations(&db).await?.len());
     Migrator::up(&db, u32::try_from(steps).ok()).await?;
     Ok(db.close().await?)
 }

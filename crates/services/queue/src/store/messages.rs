@@ -171,11 +171,11 @@ fn conditions(tenant: TenantId, filter: Filter, limit: u64) -> (String, Vec<Valu
     }
     // An id tells when it was minted, by a clock that may differ a little: whole days are passed over.
     if let Some(after) = filter.after {
-        add("m.id >= ?", barid_db::first_id(after - barid_db::APART).into());
+        add("m.id >= ?", barid_db::first_id(after.checked_sub_signed(barid_db::APART).unwrap_or(after)).into());
         add("m.created_at >= ?", after.into());
     }
     if let Some(before) = filter.before {
-        add("m.id < ?", barid_db::first_id(before + barid_db::APART).into());
+        add("m.id < ?", barid_db::first_id(before.checked_add_signed(barid_db::APART).unwrap_or(before)).into());
         add("m.created_at < ?", before.into());
     }
     if let Some(job) = filter.job {

@@ -35,7 +35,11 @@ async fn what_was_not_sent_is_told_from_what_may_have_arrived() {
     let closes = Server::raw("", true).await;
     let silent = Server::raw("", false).await;
     let gone = Server::http(FRIEND, Router::new()).await;
-    let patient = Settings { total_timeout: std::time::Duration::from_secs(1), connect_timeout: std::time::Duration::from_millis(500), ..settings([&closes, &silent, &gone]) };
+    let patient = Settings {
+        total_timeout: std::time::Duration::from_secs(1),
+        connect_timeout: std::time::Duration::from_millis(500),
+        ..settings([&closes, &silent, &gone])
+    };
     let sender = Sender::new(&patient).expect("a sender");
     let nobody = gone.url("/");
     drop(gone);
