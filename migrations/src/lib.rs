@@ -12,6 +12,7 @@ mod m0009_scheduling;
 mod m0010_partitions;
 mod m0011_replicas;
 mod m0012_hours;
+mod m0013_fallback;
 mod policy;
 mod roles;
 mod table;
@@ -69,6 +70,7 @@ impl MigratorTrait for Migrator {
             Box::new(table::Sql { name: "m0010_partitions", statements: m0010_partitions::statements }),
             Box::new(table::Sql { name: "m0011_replicas", statements: m0011_replicas::statements }),
             Box::new(table::Sql { name: "m0012_hours", statements: m0012_hours::statements }),
+            Box::new(table::Sql { name: "m0013_fallback", statements: m0013_fallback::statements }),
         ]
     }
 }
@@ -83,11 +85,13 @@ pub async fn migrate(config: &Config) -> Result<Report, Error> {
     outcome
 }
 
-/// Brings an empty database up to the migration of this name and no further, for those who want to see what the next one does.
+/// Brings a database up to the migration of this name and no further, for those who want to see what the next one does.
 pub async fn migrate_up_to(config: &Config, name: &str) -> Result<(), Error> {
     let db = connect(config.database_url.expose()).await?;
     roles::ensure(&db, &config.role_password).await?;
-    let steps = Migrator::migrations().iter().take_while(|migration| migration.name() != name).count() + 1;
+    Migrator::install(&db).await?;
+    let wanted = Migrator::migrations().iter().take_while(|migration| migration.name() != name).count() + 1;
+    let steps = wanted.saturating_sub(Migrator::get_applied_migrations(&db).await?.len());
     Migrator::up(&db, u32::try_from(steps).ok()).await?;
     Ok(db.close().await?)
 }

@@ -4,6 +4,7 @@ mod absence;
 mod bad_input;
 mod bulk;
 mod events;
+mod fallback;
 mod faults;
 mod golden;
 mod idempotency;

@@ -9,6 +9,8 @@ pub(crate) struct Settings<'a> {
     pub nats_url: &'a str,
     pub redis_url: &'a str,
     pub simulator_url: &'a str,
+    /// Address of the simulator's mail server.
+    pub mail: &'a str,
     /// Address of the gateway.
     pub gateway: &'a str,
     /// Address of a database for a role.
@@ -59,6 +61,15 @@ pub(crate) fn render(settings: &Settings) -> String {
     let unlimited = Value::Table(toml! { points = [] full_from = 0 });
     let (warm_up, first_contacts) = (unlimited.clone(), unlimited);
     set("session_pool", "pacing", Value::Table(toml! { recipient_spacing = "0s" warm_up = warm_up first_contacts = first_contacts }));
+    let (smtp_url, sms_url) = (format!("smtp://{}", settings.mail), format!("{base_url}/sms/messages"));
+    let port = base_url.rsplit(':').next().and_then(|port| port.parse::<i64>().ok()).unwrap_or_default();
+    let fallback = toml! {
+        smtp_url = smtp_url
+        email_from = "invoices@barid.example"
+        sms = { url = sms_url }
+        egress = { allow = ["127.0.0.1"], allow_http = true, ports = [port] }
+    };
+    set("queue", "fallback", Value::Table(fallback));
     set("gateway", "redis", Value::Table(toml! { url = redis_url }));
     set("gateway", "listen", settings.gateway.into());
     set("gateway", "meta_apps", Value::Table(toml! { main = { app_secret = app_secret, verify_token = verify_token } }));

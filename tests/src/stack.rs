@@ -77,7 +77,7 @@ impl Drop for PoolReplica {
 impl Stack {
     /// A Barid on a database of its own on the shared server.
     pub async fn start() -> Result<Self> {
-        let database = database_with("e2e m0012", |url| async move { migrate(url).await }).await?;
+        let database = database_with("e2e m0013", |url| async move { migrate(url).await }).await?;
         Self::with(Some(database), None).await
     }
 
@@ -98,6 +98,7 @@ impl Stack {
         let gateway = format!("127.0.0.1:{}", barid_testkit::free_port()?);
         let simulator = TcpListener::bind("127.0.0.1:0").await?;
         let simulator_url = format!("http://{}", simulator.local_addr()?);
+        let mail = format!("127.0.0.1:{}", barid_testkit::free_port()?);
 
         let master_key = home.path().join("master.key");
         std::fs::write(&master_key, barid_vault::MasterKey::generate())?;
@@ -114,6 +115,7 @@ impl Stack {
             nats_url: &nats.url(),
             redis_url: &redis.url(),
             simulator_url: &simulator_url,
+            mail: &mail,
             gateway: &gateway,
             database: &address,
             master_key: &master_key,
@@ -131,7 +133,7 @@ impl Stack {
             home,
             services: BTreeMap::new(),
         };
-        stack.simulate(simulator);
+        stack.simulate(simulator, mail);
         for service in SERVICES {
             stack.start_service(service).await?;
         }
@@ -144,8 +146,8 @@ impl Stack {
         self.home.path().join("barid.toml")
     }
 
-    fn simulate(&mut self, listener: TcpListener) {
-        let mut settings = barid_simulator::Config::default();
+    fn simulate(&mut self, listener: TcpListener, mail: String) {
+        let mut settings = barid_simulator::Config { listen_smtp: mail, ..Default::default() };
         let app = barid_simulator::App {
             app_secret: Secret::new(APP_SECRET),
             verify_token: Secret::new(VERIFY_TOKEN),

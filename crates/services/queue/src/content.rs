@@ -48,6 +48,9 @@ pub(crate) struct Content {
     /// How that began.
     #[prost(string, tag = "14")]
     pub target_text: String,
+    /// Where it goes if WhatsApp does not reach the customer.
+    #[prost(string, tag = "15")]
+    pub fallback_email: String,
 }
 
 impl Content {

@@ -17,6 +17,7 @@ use self::body::Body;
 use crate::{
     hours::{Daily, Hours, Plan},
     lanes::Lane,
+    outlets,
 };
 
 pub(crate) use self::body::Reference;
@@ -113,6 +114,9 @@ pub(crate) fn check(request: SendMessageRequest, terms: Terms, default_lane: Lan
     };
     if request.supersede_rank > 0 && request.supersede_key.is_empty() {
         violations.add("supersedeKey", "required", "is needed with a supersedeRank; name the thing whose stages they are");
+    }
+    if !request.fallback_email.is_empty() && !outlets::is_address(&request.fallback_email) {
+        violations.add("fallbackEmail", "invalid_email", "is no e-mail address; give one such as `amira@example.com`");
     }
     violations.check()?;
     let Some(recipient) = recipient else { return Err(Status::internal("a wrong number was let through")) };

@@ -16,6 +16,8 @@ pub enum Error {
     #[error("the database failed: {0}")]
     Database(#[from] DbErr),
     #[error(transparent)]
+    Fallback(#[from] crate::outlets::Invalid),
+    #[error(transparent)]
     Vault(#[from] barid_vault::Error),
     #[error("there is no {kind} {name}")]
     NotFound { kind: &'static str, name: String },

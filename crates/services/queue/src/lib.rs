@@ -4,14 +4,17 @@
 //! [`state`] and leaves an event.
 
 mod api;
+mod channel;
 mod clients;
 mod consumers;
 mod content;
 mod draft;
 mod error;
+mod fallback;
 mod hours;
 mod jobs;
 mod lanes;
+mod outlets;
 mod provider_id;
 mod reason;
 mod state;
@@ -39,6 +42,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 pub use error::Error;
+pub use outlets::{Config as FallbackConfig, Invalid as InvalidFallback, SmsConfig};
 
 /// The defaults, with their explanations.
 pub const DEFAULTS: &str = include_str!("../config.default.toml");
@@ -53,6 +57,8 @@ pub struct Config {
     /// How long messages and their events are kept.
     #[serde(with = "humantime_serde")]
     pub retention: Duration,
+    /// Other ways for what WhatsApp does not deliver.
+    pub fallback: outlets::Config,
     pub health: HealthConfig,
     pub telemetry: TelemetryConfig,
     pub nats: barid_bus::Config,
@@ -68,6 +74,10 @@ impl Validate for Config {
         }
         if self.retention < SHORTEST_RETENTION {
             problems.push("retention: is shorter than keys and streams are kept; give at least 14d".to_owned());
+        }
+        problems.extend(self.fallback.egress.problems().into_iter().map(|problem| format!("fallback.egress.{problem}")));
+        if let Err(problem) = outlets::Outlets::new(&self.fallback) {
+            problems.push(problem.to_string());
         }
         problems
     }
@@ -85,6 +95,7 @@ pub struct App {
     store: store::Store,
     guard: Arc<Guard>,
     told: Arc<Notify>,
+    outlets: outlets::Outlets,
 }
 
 impl App {
@@ -96,12 +107,13 @@ impl App {
         let vault = Vault::new(master, TenantKeys::new(db.engine.clone(), "queue"));
         let told = Arc::new(Notify::new());
         let store = store::Store::new(db.clone(), vault, Arc::new(Minter::new(clock.clone())), clock.clone(), bus.clone(), told.clone());
-        Ok(Self { config: config.clone(), bus, db, clock, store, guard: Arc::new(Guard::new()), told })
+        let outlets = outlets::Outlets::new(&config.fallback)?;
+        Ok(Self { outlets, config: config.clone(), bus, db, clock, store, guard: Arc::new(Guard::new()), told })
     }
 
     /// Serves until `shutdown`, then finishes what it has.
     pub async fn run(self, health: Health, shutdown: CancellationToken) -> Result<(), Error> {
-        let Self { config, bus, db, clock, store, guard, told } = self;
+        let Self { config, bus, db, clock, store, guard, told, outlets } = self;
         let (connected, database) = (bus.clone(), db.clone());
         health.check("nats", move || std::future::ready(connected.is_connected()));
         health.check("postgres", move || {
@@ -124,7 +136,7 @@ impl App {
         jobs.spawn("sessions", barid_bus::consume(bus.clone(), consumers::Sessions(store.clone()), jobs.shutdown()));
         let tenants = consumers::Tenants { store: store.clone(), directory: directory.clone() };
         jobs.spawn("tenants", barid_bus::consume(bus.clone(), tenants, jobs.shutdown()));
-        jobs::start(&jobs, &store, &directory, &config, lag);
+        jobs::start(&jobs, &store, &directory, &config, lag, &outlets);
 
         let item = guard.input("/barid.queue.v1.MessageService/SendMessage").expect("the protos have the method");
         let sessions = clients::Sessions::new(&bus);

@@ -31,6 +31,7 @@ pub(crate) fn sentence(code: &str) -> &'static str {
         "token_invalid" => "Meta refuses the session's access token.",
         "meta_unavailable" => "Meta had a passing fault.",
         "template_mismatch" => "Meta's template does not exist in this language, or takes other parameters.",
+        "fallback_failed" => "WhatsApp did not reach the customer, and the fallback failed as well; the service's log says why.",
         "cancelled" => "It was called back.",
         _ => "WhatsApp refused it; the code tells why.",
     }

@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 use barid_domain::Country;
 use barid_proto::{
     Violations,
-    tenant::v1::{Digits, PeakWindow, QuietHours, Tenant},
+    tenant::v1::{Digits, Fallback, FallbackChannel, PeakWindow, QuietHours, Tenant},
 };
 use chrono::NaiveTime;
 use prost_types::Duration;
@@ -51,7 +51,32 @@ pub(crate) fn check(tenant: &Tenant) -> Result<(), Status> {
             violations.add("tenant.quietHours", "empty_window", "end when they start; give another end, or no quiet hours");
         }
     }
+    if let Some(fallback) = &tenant.fallback {
+        check_fallback(fallback, &mut violations);
+    }
     violations.check()
+}
+
+/// What customers do not want goes no other way either.
+const UNWANTED: [&str; 2] = ["recipient_opted_out", "recipient_not_allowed"];
+
+fn check_fallback(fallback: &Fallback, violations: &mut Violations) {
+    let channels: Vec<_> = fallback.channels().collect();
+    if channels.is_empty() || channels.contains(&FallbackChannel::Unspecified) || (channels.len() == 2 && channels[0] == channels[1]) {
+        violations.add(
+            "tenant.fallback.channels",
+            "unknown_value",
+            "give FALLBACK_CHANNEL_EMAIL, FALLBACK_CHANNEL_SMS or both, each once; or no fallback",
+        );
+    }
+    for (index, reason) in fallback.reasons.iter().enumerate() {
+        let field = format!("tenant.fallback.reasons[{index}]");
+        if UNWANTED.contains(&reason.as_str()) {
+            violations.add(field, "not_allowed", "is what a customer does not want; leave it out");
+        } else if reason.is_empty() || !reason.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_') {
+            violations.add(field, "unknown_value", "is no reason; give a code such as `undeliverable`");
+        }
+    }
 }
 
 fn time_of_day(text: &str) -> Option<NaiveTime> {
@@ -87,7 +112,7 @@ fn is_locale(text: &str) -> bool {
 
 /// Puts the fields that `mask` names (without names: those that are set) from `changes` into `tenant`.
 pub(crate) fn merge(tenant: &mut Tenant, changes: Tenant, mask: &[String]) -> Result<(), Status> {
-    const FIELDS: [&str; 12] = [
+    const FIELDS: [&str; 13] = [
         "name",
         "locale",
         "country",
@@ -100,6 +125,7 @@ pub(crate) fn merge(tenant: &mut Tenant, changes: Tenant, mask: &[String]) -> Re
         "daily_quota",
         "message_ttl",
         "quiet_hours",
+        "fallback",
     ];
     for path in mask {
         if !FIELDS.contains(&path.as_str()) {
@@ -131,6 +157,7 @@ pub(crate) fn merge(tenant: &mut Tenant, changes: Tenant, mask: &[String]) -> Re
         daily_quota if changes.daily_quota != 0;
         message_ttl if changes.message_ttl.is_some();
         quiet_hours if changes.quiet_hours.is_some();
+        fallback if changes.fallback.is_some();
     }
     Ok(())
 }
@@ -200,6 +227,27 @@ mod tests {
         for (start, end) in [("21:00", "21:00"), ("21:00", "24:00"), ("+1:00", "08:00"), ("", "")] {
             assert!(at(start, end).is_err(), "{start} {end}");
         }
+    }
+
+    #[test]
+    fn a_fallback_names_each_way_once_and_no_reason_of_the_customers() {
+        let with = |channels: &[i32], reasons: &[&str]| {
+            let fallback = Fallback { channels: channels.to_vec(), reasons: reasons.iter().map(ToString::to_string).collect() };
+            check(&Tenant { fallback: Some(fallback), ..tenant() })
+        };
+        assert!(with(&[1], &[]).is_ok() && with(&[2, 1], &["undeliverable", "window_closed"]).is_ok());
+        for channels in [&[][..], &[0], &[1, 1], &[7]] {
+            assert!(with(channels, &[]).is_err(), "{channels:?}");
+        }
+        for reason in ["recipient_opted_out", "recipient_not_allowed", "", "Undeliverable"] {
+            assert!(with(&[1], &[reason]).is_err(), "{reason}");
+        }
+        let mut changed = tenant();
+        let one = Fallback { channels: vec![1], reasons: Vec::new() };
+        merge(&mut changed, Tenant { fallback: Some(one.clone()), ..Tenant::default() }, &[]).expect("merged");
+        assert_eq!(changed.fallback, Some(one));
+        merge(&mut changed, Tenant::default(), &["fallback".into()]).expect("merged");
+        assert_eq!(changed.fallback, None);
     }
 
     #[test]

@@ -135,9 +135,9 @@ fn order(position: &Position) -> (u32, u64, u64) {
 /// the order of the ledger could be looked for in the wrong days.
 pub const APART: TimeDelta = TimeDelta::days(2);
 
-/// The first of the ids that are minted at a time.
+/// The first of the ids that are minted at a time; of a time that no id can tell, the nearest.
 pub fn first_id(at: DateTime<Utc>) -> Uuid {
-    Uuid::from_u128(u128::from(at.timestamp_millis().max(0).cast_unsigned()) << 80)
+    Uuid::from_u128(u128::from(at.timestamp_millis().clamp(0, (1 << 48) - 1).cast_unsigned()) << 80)
 }
 
 /// When an id was minted; none when it does not tell.

@@ -15,6 +15,8 @@
 //! # }
 //! ```
 //!
+//! A [`Sender`] sends requests that an operator configured, by the same judgement, and tells what was not sent from what may have arrived.
+//!
 //! A section of a service's configuration; every key has the default that stands here:
 //!
 //! ```toml
@@ -42,10 +44,12 @@ mod error;
 mod fetch;
 mod guard;
 mod resolve;
+mod send;
 mod settings;
 
 pub use address::{Refusal, is_public};
 pub use error::{BuildError, Error};
 pub use fetch::{Body, Fetched, Fetcher, Opened};
 pub use resolve::{Resolve, System};
+pub use send::{Answer, Outgoing, SendError, Sender};
 pub use settings::Settings;

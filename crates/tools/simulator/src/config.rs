@@ -14,6 +14,8 @@ pub const DEFAULTS: &str = include_str!("../config.default.toml");
 pub struct Config {
     /// Address to listen on, `host:port`. Read by the caller, who binds the listener.
     pub listen: String,
+    /// Address of the mail server, `host:port`; empty: none.
+    pub listen_smtp: String,
     pub delays: Delays,
     pub phones: Phones,
     pub webhooks: Webhooks,

@@ -2,11 +2,11 @@
 
 use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
 
-use axum::{Router, serve::ListenerExt as _};
+use axum::{Router, routing::post, serve::ListenerExt as _};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use crate::{Config, Error, control, flow, graph, page, world::World};
+use crate::{Config, Error, control, flow, graph, mailbox, page, sms, world::World};
 
 /// How long requests under way may take once the simulator is told to stop.
 const LAST_REQUESTS: Duration = Duration::from_secs(2);
@@ -17,6 +17,7 @@ pub struct Simulator {
     stop: CancellationToken,
     listener: TcpListener,
     address: SocketAddr,
+    mail: Option<TcpListener>,
     #[cfg(feature = "web")]
     tls: Option<crate::tls::Tls>,
 }
@@ -29,6 +30,10 @@ impl Simulator {
     pub async fn build(config: Config, listener: TcpListener) -> Result<Self, Error> {
         config.validate()?;
         let address = listener.local_addr()?;
+        let mail = match config.listen_smtp.as_str() {
+            "" => None,
+            address => Some(TcpListener::bind(address).await?),
+        };
         let stop = CancellationToken::new();
         let world = World::new(config, &address.to_string(), stop.clone())?;
         #[cfg(feature = "web")]
@@ -40,12 +45,18 @@ impl Simulator {
             stop,
             listener,
             address,
+            mail,
         })
     }
 
     /// The base of the Cloud API, the control API, the page and media: `http://host:port`.
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
+    }
+
+    /// Where e-mail is taken, `smtp://host:port`, if that was configured.
+    pub fn smtp_url(&self) -> Option<String> {
+        Some(format!("smtp://{}", self.mail.as_ref()?.local_addr().ok()?))
     }
 
     /// Where clients of the Web protocol connect.
@@ -84,6 +95,7 @@ impl Simulator {
             stop,
             listener,
             address,
+            mail,
         } = self;
         let told = stop.clone();
         world.tasks.spawn(async move {
@@ -93,6 +105,9 @@ impl Simulator {
             }
         });
         world.tasks.spawn(flow::run(Arc::clone(&world)));
+        if let Some(mail) = mail {
+            world.tasks.spawn(mailbox::serve(Arc::clone(&world), mail));
+        }
         #[cfg(feature = "web")]
         world.tasks.spawn(crate::web::save(Arc::clone(&world)));
         let app = router().with_state(Arc::clone(&world));
@@ -118,7 +133,7 @@ impl Simulator {
 }
 
 fn router() -> Router<Arc<World>> {
-    let router = page::router().merge(control::router()).merge(graph::router());
+    let router = page::router().merge(control::router()).merge(graph::router()).route("/sms/messages", post(sms::take));
     #[cfg(feature = "web")]
     let router = router.merge(crate::web::router());
     router

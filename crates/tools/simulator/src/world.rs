@@ -11,8 +11,10 @@ use crate::{
     directory::Directory,
     faults::Faults,
     flow::Event,
+    mailbox::Mailbox,
     media::MediaStore,
     phones::Phones,
+    sms::Provider,
     stats::Stats,
     templates::Templates,
     timer::Timer,
@@ -26,6 +28,8 @@ pub(crate) struct World {
     pub(crate) media: MediaStore,
     pub(crate) phones: Phones,
     pub(crate) faults: Faults,
+    pub(crate) mailbox: Mailbox,
+    pub(crate) sms: Provider,
     pub(crate) stats: Stats,
     pub(crate) timer: Timer<Event>,
     #[cfg(feature = "web")]
@@ -54,6 +58,8 @@ impl World {
             templates: Templates::default(),
             media: MediaStore::default(),
             faults: Faults::default(),
+            mailbox: Mailbox::default(),
+            sms: Provider::default(),
             stats: Stats::default(),
             timer: Timer::new(),
             #[cfg(feature = "web")]
@@ -112,6 +118,8 @@ impl World {
         }
         self.phones.clear();
         self.media.clear();
+        self.mailbox.clear();
+        self.sms.clear();
         self.faults.reset();
         self.stats.clear();
         #[cfg(feature = "web")]

@@ -120,7 +120,7 @@ impl State {
         for ((((step, key), recipient), rendering), session) in steps.iter_mut().zip(keys).zip(recipients).zip(renderings).zip(sessions) {
             if let (Ok(draft), Some(recipient), Some(session)) = (&*step, recipient, session) {
                 let target = draft.reference.and_then(|(target, _)| targets.get(&target).map(|found| (target, found)));
-                match self.message(tenant, profile, draft, key.clone(), recipient, rendering, session, target, &vault_key) {
+                match self.message(tenant, &profile, draft, key.clone(), recipient, rendering, session, target, &vault_key) {
                     Ok(message) => messages.push(message),
                     Err(status) => *step = Err(Err(status)),
                 }
@@ -182,7 +182,7 @@ impl State {
     fn message(
         &self,
         tenant: TenantId,
-        profile: Profile,
+        profile: &Profile,
         draft: &Draft,
         key: Option<Key>,
         recipient: Recipient,
@@ -208,6 +208,7 @@ impl State {
             is_reaction: request.reaction.is_some(),
             target: target.map(|(target, _)| target.to_string()).unwrap_or_default(),
             target_text: target.map(|(_, found)| found.text.clone()).unwrap_or_default(),
+            fallback_email: request.fallback_email.clone(),
         };
         let (mut version, mut locale) = (0, request.locale.clone());
         if let Some(rendering) = rendering {

@@ -6,7 +6,10 @@ use barid_bus::{Bus, Channel, Service};
 use barid_domain::TenantId;
 use barid_proto::{
     fault,
-    tenant::v1::{QuietHours, QuietScope, ResolveTenantRequest, TenantState, directory_service_client::DirectoryServiceClient},
+    tenant::v1::{
+        Fallback as ChosenFallback, FallbackChannel, QuietHours, QuietScope, ResolveTenantRequest, Tenant, TenantState,
+        directory_service_client::DirectoryServiceClient,
+    },
 };
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use futures::StreamExt;
@@ -16,7 +19,9 @@ use tonic::{Code, Status};
 
 use super::REMEMBER;
 use crate::{
+    channel::Channel as Way,
     draft::Terms,
+    fallback::Fallback,
     hours::{Daily, Hours, Quiet},
     store::Today,
 };
@@ -25,11 +30,13 @@ use crate::{
 const DEFAULT_TTL: TimeDelta = TimeDelta::hours(48);
 
 /// What the queue needs to know of a tenant.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Profile {
+    pub name: Arc<str>,
     pub terms: Terms,
     pub daily_quota: u32,
     pub active: bool,
+    pub fallback: Arc<Fallback>,
 }
 
 impl Profile {
@@ -75,6 +82,8 @@ impl Directory {
                 },
                 daily_quota: answer.daily_quota,
                 active: answer.state() == TenantState::Active,
+                fallback: Arc::new(answer.fallback.as_ref().map(fallback).unwrap_or_default()),
+                name: business(&answer).into(),
             })
         };
         self.known.try_get_with(tenant, look_up).await.map_err(Arc::unwrap_or_clone)
@@ -100,6 +109,20 @@ impl Directory {
             }
         }
     }
+}
+
+/// How customers know it.
+fn business(tenant: &Tenant) -> &str {
+    tenant.branding.as_ref().map(|branding| branding.business_name.as_str()).filter(|name| !name.is_empty()).unwrap_or(&tenant.name)
+}
+
+fn fallback(chosen: &ChosenFallback) -> Fallback {
+    let channels = chosen.channels().filter_map(|channel| match channel {
+        FallbackChannel::Unspecified => None,
+        FallbackChannel::Email => Some(Way::Email),
+        FallbackChannel::Sms => Some(Way::Sms),
+    });
+    Fallback { channels: channels.collect(), reasons: chosen.reasons.clone() }
 }
 
 fn quiet(hours: &QuietHours) -> Option<Quiet> {

@@ -15,6 +15,7 @@ fn every_standing() -> impl Iterator<Item = Standing> {
 fn every_fact() -> Vec<Fact> {
     let mut facts = vec![
         Fact::Due,
+        Fact::FellBack,
         Fact::Deferred,
         Fact::Claimed,
         Fact::Repeated,
@@ -91,7 +92,8 @@ fn what_was_played_was_read_and_is_told_once() {
 fn only_what_is_uncertain_is_repeated_and_that_costs_no_retry() {
     for (from, fact, path) in every_step() {
         let again = path.iter().any(|to| to.state == State::Sending);
-        assert_eq!(again, matches!((from.state, fact), (State::Queued, Fact::Claimed) | (State::Uncertain, Fact::Repeated)));
+        let dead = from.dead_letter && fact == Fact::FellBack;
+        assert_eq!(again, dead || matches!((from.state, fact), (State::Queued, Fact::Claimed) | (State::Uncertain, Fact::Repeated)));
         if fact == Fact::Repeated && again {
             assert_eq!(path, [Standing { state: State::Sending, attempt: from.attempt + 1, ..from }]);
         }
@@ -133,7 +135,7 @@ fn attempts_only_rise_and_dead_letters_have_failed() {
     for (from, fact, path) in every_step() {
         for to in path {
             assert!(to.attempt >= from.attempt);
-            assert_eq!(to.attempt, from.attempt + u32::from(matches!(fact, Fact::Claimed | Fact::Repeated)));
+            assert_eq!(to.attempt, from.attempt + u32::from(matches!(fact, Fact::Claimed | Fact::Repeated | Fact::FellBack)));
             assert!(!to.dead_letter || to.state == State::Failed);
             assert!(to.failures <= MAX_FAILURES);
         }

@@ -426,6 +426,7 @@ fn accepted_event(message: &NewMessage, persons: &Persons) -> NewEvent {
             client_reference: message.client_reference.clone(),
             accept_time: Some(timestamp(message.created_at)),
             due_time: Some(timestamp(due(message).0)),
+            channel: String::new(),
         }),
     }
 }

@@ -8,10 +8,12 @@ use sea_orm::DbErr;
 use uuid::Uuid;
 
 use super::apply::Row;
+use crate::channel::Channel;
 
 /// Remembers those whom something has reached the wire for just now.
 pub(super) async fn write(tx: &Tx, changed: &BTreeMap<&MessageId, &Row>) -> Result<(), DbErr> {
-    let sent = changed.values().filter(|row| row.after.state.is_taken() && !row.before.state.is_taken());
+    let sent =
+        changed.values().filter(|row| row.channel == Channel::Whatsapp && row.after.state.is_taken() && !row.before.state.is_taken());
     // In one order, so that two commits cannot wait for each other.
     let met: BTreeSet<(Uuid, Uuid, Uuid)> = sent.map(|row| (row.session.uuid(), row.contact.uuid(), row.tenant.uuid())).collect();
     if met.is_empty() {

@@ -14,6 +14,7 @@ use uuid::Uuid;
 
 use super::{EVENTS, Store, acquaintances, quota, waiting};
 use crate::{
+    channel::Channel,
     lanes::Lane,
     reason,
     state::{self, Fact, Standing, State},
@@ -37,6 +38,8 @@ pub(crate) struct Change {
     pub unsent: bool,
     /// Of what is deferred: whether it lives as long from then on as it would have from its time.
     pub renewed: bool,
+    /// The way that it takes from here on, when that changes.
+    pub channel: Option<Channel>,
 }
 
 /// What a message has with it while it waits for its session or is under way.
@@ -58,7 +61,18 @@ pub(crate) enum Closes {
 
 impl Change {
     pub(crate) fn new(message: MessageId, fact: Fact, at: DateTime<Utc>) -> Self {
-        Self { message, fact, at, reason: String::new(), not_before: None, held: false, ticket: None, unsent: false, renewed: false }
+        Self {
+            message,
+            fact,
+            at,
+            reason: String::new(),
+            not_before: None,
+            held: false,
+            ticket: None,
+            unsent: false,
+            renewed: false,
+            channel: None,
+        }
     }
 }
 
@@ -94,6 +108,7 @@ pub(super) struct Row {
     played: Option<DateTime<Utc>>,
     pub due: Option<DateTime<Utc>>,
     pub expires: DateTime<Utc>,
+    pub channel: Channel,
     /// How long after it was due it was worth sending when it was handed over.
     life: TimeDelta,
     /// Whether it lives anew.
@@ -109,6 +124,10 @@ pub(super) async fn apply(store: &Store, tx: &Tx, changes: Vec<Change>) -> Resul
     let mut events = Vec::new();
     for mut change in changes {
         let Some(row) = rows.get_mut(&change.message) else { continue };
+        // What WhatsApp says of an attempt of its own is no word on one that went another way, unless it arrived after all.
+        if row.channel != Channel::Whatsapp && matches!(change.fact, Fact::Rejected { .. }) {
+            continue;
+        }
         // WhatsApp tells whole seconds: a receipt would seem to come before what it is the receipt of.
         change.at = [row.sent, row.delivered, row.read].into_iter().flatten().fold(change.at, DateTime::max);
         for step in state::follow(row.after, change.fact) {
@@ -135,6 +154,10 @@ pub(super) async fn apply(store: &Store, tx: &Tx, changes: Vec<Change>) -> Resul
 fn take_step(row: &mut Row, step: Standing, change: &Change) {
     (row.after, row.touched, row.unsent) = (step, true, change.unsent || reason::before_the_wire(&change.reason));
     row.reason.clone_from(&change.reason);
+    row.channel = match change.fact {
+        Fact::Redriven | Fact::Delivered | Fact::Read | Fact::Played => Channel::Whatsapp,
+        _ => change.channel.unwrap_or(row.channel),
+    };
     if step.played {
         row.played = row.played.or(Some(change.at));
     }
@@ -187,6 +210,7 @@ fn event(store: &Store, message: MessageId, row: &Row, step: Standing, kind: &'s
             client_reference: row.client_reference.clone(),
             accept_time: Some(timestamp(row.created_at)),
             due_time: row.due.filter(|_| step.state.waits()).map(timestamp),
+            channel: row.channel.name().to_owned(),
         }),
     }
 }
@@ -203,7 +227,7 @@ async fn lock(tx: &Tx, mut ids: Vec<Uuid>) -> Result<BTreeMap<MessageId, Row>, D
         .rows(
             "SELECT s.message_id, m.tenant_id, m.session_id, m.contact_id, m.lane, m.template, m.client_reference, m.created_at,
                     s.state, s.attempt, s.failures, s.dead_letter, s.reason, s.sent_at, s.delivered_at, s.read_at, s.played_at,
-                    m.due_at, m.expires_at, s.expires_at
+                    m.due_at, m.expires_at, s.expires_at, s.channel
              FROM queue.message_state s JOIN queue.messages m ON m.id = s.message_id
              WHERE s.message_id = ANY($1) AND m.id = ANY($1) ORDER BY s.message_id FOR UPDATE OF s",
             [ids.into()],
@@ -243,6 +267,7 @@ fn read(row: &QueryResult) -> Result<Row, DbErr> {
         played,
         due: None,
         expires: row.try_get_by_index::<Option<DateTime<Utc>>>(19)?.unwrap_or(expires),
+        channel: Channel::from_number(row.try_get_by_index(20)?).unwrap_or_default(),
         life: expires - due,
         renewed: false,
     })
@@ -263,14 +288,17 @@ async fn write_states(tx: &Tx, changed: &BTreeMap<&MessageId, &Row>) -> Result<(
         rows().map(|row| time(row.delivered)).collect::<Vec<_>>().into(),
         rows().map(|row| time(row.read)).collect::<Vec<_>>().into(),
         rows().map(|row| time(row.played)).collect::<Vec<_>>().into(),
+        rows().map(|row| row.channel as i16).collect::<Vec<_>>().into(),
     ];
     tx.run(
         "UPDATE queue.message_state s
          SET state = n.state, attempt = n.attempt, failures = n.failures, dead_letter = n.dead_letter, reason = n.reason,
              sent_at = nullif(n.sent_at, '')::timestamptz, delivered_at = nullif(n.delivered_at, '')::timestamptz,
-             read_at = nullif(n.read_at, '')::timestamptz, played_at = nullif(n.played_at, '')::timestamptz
-         FROM UNNEST($1::uuid[], $2::smallint[], $3::int[], $4::int[], $5::bool[], $6::text[], $7::text[], $8::text[], $9::text[], $10::text[])
-              AS n(id, state, attempt, failures, dead_letter, reason, sent_at, delivered_at, read_at, played_at)
+             read_at = nullif(n.read_at, '')::timestamptz, played_at = nullif(n.played_at, '')::timestamptz,
+             channel = n.channel
+         FROM UNNEST($1::uuid[], $2::smallint[], $3::int[], $4::int[], $5::bool[], $6::text[], $7::text[], $8::text[], $9::text[], $10::text[],
+                     $11::smallint[])
+              AS n(id, state, attempt, failures, dead_letter, reason, sent_at, delivered_at, read_at, played_at, channel)
          WHERE s.message_id = n.id AND s.message_id = ANY($1)",
         values,
     )

@@ -14,6 +14,7 @@ use uuid::Uuid;
 use super::{Change, EVENTS, Store, apply, planning};
 use crate::{
     Error,
+    channel::Channel,
     content::Content,
     reason,
     state::{Fact, Standing, State},
@@ -39,7 +40,7 @@ const COLUMNS: &str = "m.id, m.session_id, m.contact_id, m.lane, m.template, m.t
         m.due_at),
     coalesce(s.expires_at, m.expires_at), s.state, s.attempt, s.failures, s.dead_letter, s.reason, s.sent_at, s.delivered_at, s.read_at, s.played_at,
     (SELECT p.provider_id FROM queue.provider_ids p WHERE p.message_id = m.id ORDER BY p.recorded_at DESC, p.provider_id LIMIT 1),
-    m.window_start, m.window_end, m.job_id";
+    m.window_start, m.window_end, m.job_id, s.channel";
 
 impl Store {
     /// A message with its history.
@@ -139,6 +140,7 @@ impl Store {
                 let (start, end) = window.texts();
                 SendWindow { start, end }
             }),
+            channel: row.try_get_by_index::<i16>(25)?.into(),
             job_id: row.try_get_by_index::<Option<Uuid>>(24)?.map(|id| JobId::from_uuid(id).to_string()).unwrap_or_default(),
         })
     }
@@ -169,11 +171,11 @@ fn conditions(tenant: TenantId, filter: Filter, limit: u64) -> (String, Vec<Valu
     }
     // An id tells when it was minted, by a clock that may differ a little: whole days are passed over.
     if let Some(after) = filter.after {
-        add("m.id >= ?", barid_db::first_id(after - barid_db::APART).into());
+        add("m.id >= ?", barid_db::first_id(after.checked_sub_signed(barid_db::APART).unwrap_or(after)).into());
         add("m.created_at >= ?", after.into());
     }
     if let Some(before) = filter.before {
-        add("m.id < ?", barid_db::first_id(before + barid_db::APART).into());
+        add("m.id < ?", barid_db::first_id(before.checked_add_signed(barid_db::APART).unwrap_or(before)).into());
         add("m.created_at < ?", before.into());
     }
     if let Some(job) = filter.job {
@@ -188,10 +190,10 @@ fn conditions(tenant: TenantId, filter: Filter, limit: u64) -> (String, Vec<Valu
 /// A step of a message; `None` for what is no step, such as its being played.
 fn history_entry(event: Event) -> Option<HistoryEntry> {
     let state = State::ALL.into_iter().find(|state| state.name() == event.kind)?;
-    let (attempt, reason, due_time) = match event.payload {
-        Some(Payload::Message(payload)) => (payload.attempt, payload.reason, payload.due_time),
+    let (attempt, reason, due_time, channel) = match event.payload {
+        Some(Payload::Message(payload)) => (payload.attempt, payload.reason, payload.due_time, Channel::from_name(&payload.channel)),
         _ => Default::default(),
     };
     let state = MessageState::try_from(state as i32).unwrap_or_default().into();
-    Some(HistoryEntry { event_id: event.id, state, attempt, reason, time: event.time, due_time })
+    Some(HistoryEntry { event_id: event.id, state, attempt, reason, time: event.time, due_time, channel: channel as i32 })
 }

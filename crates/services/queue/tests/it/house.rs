@@ -160,7 +160,7 @@ impl House {
     pub async fn start_in(settings: &str, clock: Arc<dyn Clock>, prepare: &[&str]) -> Result<Self> {
         let users = [Service::Gateway, Service::Tenant, Service::Queue, Service::SessionPool];
         let nats = barid_testkit::nats(&acl::server_config(&users.map(|service| (service, Secret::new(PASSWORD))))).await?;
-        let database = database_with("queue m0012", |admin_url| async move {
+        let database = database_with("queue m0013", |admin_url| async move {
             let config = barid_migrations::Config { database_url: Secret::new(admin_url), role_password: Secret::new(PASSWORD) };
             barid_migrations::migrate(&config).await?;
             Ok(())

@@ -3,6 +3,7 @@ mod contents;
 mod conversations;
 mod events;
 mod expiry;
+mod fallback;
 mod hours;
 mod house;
 mod jobs;

@@ -327,5 +327,16 @@ async fn an_id_tells_its_time_to_the_database_as_well() -> Result<()> {
     assert_eq!(barid_db::id_time(id.uuid()), Some(told));
     let first = house.database.execute(&[&format!("SELECT queue.first_id('{}')", told.to_rfc3339())]).await?;
     assert_eq!(first, barid_db::first_id(told).to_string());
+    for time in [DateTime::<Utc>::MIN_UTC, DateTime::<Utc>::MAX_UTC] {
+        let (tenant, at): (TenantId, _) = (house.ids.mint(), Some(timestamp(time)));
+        let filter = ListMessagesRequest { after: at, before: at, ..ListMessagesRequest::default() };
+        let listed = house.messages().list_messages(House::on_behalf_of(tenant, filter)).await;
+        assert!(
+            listed
+                .as_ref()
+                .map_or_else(|status| status.code() == tonic::Code::InvalidArgument, |listed| listed.get_ref().messages.is_empty()),
+            "{listed:?}"
+        );
+    }
     Ok(())
 }

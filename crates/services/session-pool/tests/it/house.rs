@@ -109,7 +109,7 @@ impl House {
     pub async fn build() -> Result<Self> {
         let users = [Service::Gateway, Service::Tenant, Service::SessionPool, Service::Queue];
         let nats = barid_testkit::nats(&acl::server_config(&users.map(|service| (service, Secret::new(PASSWORD))))).await?;
-        let database = database_with("session pool service m0012", |admin_url| async move {
+        let database = database_with("session pool service m0013", |admin_url| async move {
             let config = barid_migrations::Config { database_url: Secret::new(admin_url), role_password: Secret::new(PASSWORD) };
             barid_migrations::migrate(&config).await?;
             Ok(())

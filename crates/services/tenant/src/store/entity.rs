@@ -39,6 +39,7 @@ pub(crate) mod tenant {
         pub branding: Json,
         pub message_ttl_seconds: i32,
         pub quiet_hours: Json,
+        pub fallback: Json,
         pub state: i16,
         pub created_at: ChronoDateTimeUtc,
         pub updated_at: ChronoDateTimeUtc,

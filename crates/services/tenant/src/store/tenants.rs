@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use barid_domain::{OrganisationId, TenantId};
 use barid_proto::{
-    tenant::v1::{Branding, PeakWindow, QuietHours, Tenant, TenantState},
+    tenant::v1::{Branding, Fallback, PeakWindow, QuietHours, Tenant, TenantState},
     timestamp,
 };
 use chrono::{DateTime, Utc};
@@ -35,6 +35,13 @@ struct Quiet {
     start: String,
     end: String,
     scope: i32,
+}
+
+/// A fallback as JSON.
+#[derive(Deserialize, Serialize)]
+struct OtherWays {
+    channels: Vec<i32>,
+    reasons: Vec<String>,
 }
 
 impl Store {
@@ -124,6 +131,8 @@ fn to_row(
         emoji: branding.emoji.clone(),
     });
     let quiet = tenant.quiet_hours.as_ref().map(|hours| Quiet { start: hours.start.clone(), end: hours.end.clone(), scope: hours.scope });
+    let fallback =
+        tenant.fallback.as_ref().map(|fallback| OtherWays { channels: fallback.channels.clone(), reasons: fallback.reasons.clone() });
     tenant::Model {
         tenant_id: id.uuid(),
         organisation_id: organisation.uuid(),
@@ -133,6 +142,7 @@ fn to_row(
         glossary: serde_json::json!(tenant.glossary),
         branding: serde_json::json!(brand),
         quiet_hours: serde_json::json!(quiet),
+        fallback: serde_json::json!(fallback),
         message_ttl_seconds: i32::try_from(tenant.message_ttl.unwrap_or(DEFAULT_TTL).seconds).unwrap_or(i32::MAX),
         state: i16::try_from(tenant.state).unwrap_or_default(),
         name: tenant.name,
@@ -150,6 +160,7 @@ fn to_proto(row: tenant::Model) -> Tenant {
     let glossary: BTreeMap<String, String> = serde_json::from_value(row.glossary).unwrap_or_default();
     let brand: Brand = serde_json::from_value(row.branding).unwrap_or_default();
     let quiet: Option<Quiet> = serde_json::from_value(row.quiet_hours).unwrap_or_default();
+    let fallback: Option<OtherWays> = serde_json::from_value(row.fallback).unwrap_or_default();
     Tenant {
         id: TenantId::from_uuid(row.tenant_id).to_string(),
         organisation_id: OrganisationId::from_uuid(row.organisation_id).to_string(),
@@ -166,6 +177,7 @@ fn to_proto(row: tenant::Model) -> Tenant {
         state: row.state.into(),
         create_time: Some(timestamp(row.created_at)),
         update_time: Some(timestamp(row.updated_at)),
+        fallback: fallback.map(|ways| Fallback { channels: ways.channels, reasons: ways.reasons }),
         quiet_hours: quiet.map(|hours| QuietHours { start: hours.start, end: hours.end, scope: hours.scope }),
         message_ttl: Some(prost_types::Duration { seconds: row.message_ttl_seconds.into(), nanos: 0 }),
     }

@@ -13,7 +13,7 @@ use uuid::Uuid;
 const PASSWORD: &str = "barid-test";
 
 pub async fn database() -> Result<Database> {
-    database_with("db m0012", |admin_url| async move {
+    database_with("db m0013", |admin_url| async move {
         let config = barid_migrations::Config { database_url: Secret::new(admin_url), role_password: Secret::new(PASSWORD) };
         barid_migrations::migrate(&config).await?;
         Ok(())

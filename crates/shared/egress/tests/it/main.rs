@@ -1,5 +1,6 @@
 mod limits;
 mod redirects;
+mod sending;
 mod server;
 
 use std::net::IpAddr;

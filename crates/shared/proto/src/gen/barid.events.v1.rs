@@ -85,6 +85,9 @@ pub struct MessagePayload {
     /// When a message that waits is due.
     #[prost(message, optional, tag = "9")]
     pub due_time: ::core::option::Option<::prost_types::Timestamp>,
+    /// `email` or `sms` when it goes another way than WhatsApp.
+    #[prost(string, tag = "10")]
+    pub channel: ::prost::alloc::string::String,
 }
 /// A session changed.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

@@ -1148,6 +1148,9 @@ pub struct SendMessageRequest {
     /// The job it belongs to: `job_...`.
     #[prost(string, tag = "25")]
     pub job_id: ::prost::alloc::string::String,
+    /// The customer's e-mail address, to which the same content goes if it fails for good and the tenant has e-mail as a fallback.
+    #[prost(string, tag = "26")]
+    pub fallback_email: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct BatchSendMessagesRequest {
@@ -1282,6 +1285,9 @@ pub struct Message {
     /// `job_...`, when it belongs to one.
     #[prost(string, tag = "28")]
     pub job_id: ::prost::alloc::string::String,
+    /// The way of its last attempt.
+    #[prost(enumeration = "Channel", tag = "29")]
+    pub channel: i32,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct HistoryEntry {
@@ -1299,6 +1305,8 @@ pub struct HistoryEntry {
     /// Until when it waits from this step on, if it waits: `reason` is then why, such as `quiet_hours` or `outside_window`.
     #[prost(message, optional, tag = "6")]
     pub due_time: ::core::option::Option<::prost_types::Timestamp>,
+    #[prost(enumeration = "Channel", tag = "7")]
+    pub channel: i32,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct GetMessageRequest {
@@ -1589,6 +1597,41 @@ impl MediaKind {
             "MEDIA_KIND_AUDIO" => Some(Self::Audio),
             "MEDIA_KIND_VIDEO" => Some(Self::Video),
             "MEDIA_KIND_VOICE" => Some(Self::Voice),
+            _ => None,
+        }
+    }
+}
+/// The way that a message goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum Channel {
+    Unspecified = 0,
+    Whatsapp = 1,
+    /// A fallback: nothing is heard of it after SENT.
+    Email = 2,
+    /// A fallback: nothing is heard of it after SENT.
+    Sms = 3,
+}
+impl Channel {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "CHANNEL_UNSPECIFIED",
+            Self::Whatsapp => "CHANNEL_WHATSAPP",
+            Self::Email => "CHANNEL_EMAIL",
+            Self::Sms => "CHANNEL_SMS",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "CHANNEL_UNSPECIFIED" => Some(Self::Unspecified),
+            "CHANNEL_WHATSAPP" => Some(Self::Whatsapp),
+            "CHANNEL_EMAIL" => Some(Self::Email),
+            "CHANNEL_SMS" => Some(Self::Sms),
             _ => None,
         }
     }

@@ -75,6 +75,17 @@ pub struct QuietHours {
     #[prost(enumeration = "QuietScope", tag = "3")]
     pub scope: i32,
 }
+/// Which other ways a message goes that failed for good.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Fallback {
+    /// In this order, each once; the next one is taken where one cannot be or fails.
+    #[prost(enumeration = "FallbackChannel", repeated, packed = "false", tag = "1")]
+    pub channels: ::prost::alloc::vec::Vec<i32>,
+    /// The reasons of failures that qualify; `undeliverable` and `window_closed` when empty. Never what the customer does not want, and
+    /// `outcome_unknown` only where the same content may come twice.
+    #[prost(string, repeated, tag = "2")]
+    pub reasons: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
 /// A business.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Tenant {
@@ -129,6 +140,9 @@ pub struct Tenant {
     /// When what can wait is not sent; none when missing. A change counts for what waits already, too.
     #[prost(message, optional, tag = "17")]
     pub quiet_hours: ::core::option::Option<QuietHours>,
+    /// Other ways for messages that WhatsApp does not deliver; none when missing.
+    #[prost(message, optional, tag = "18")]
+    pub fallback: ::core::option::Option<Fallback>,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct CreateTenantRequest {
@@ -360,6 +374,38 @@ impl QuietScope {
             "QUIET_SCOPE_UNSPECIFIED" => Some(Self::Unspecified),
             "QUIET_SCOPE_BATCH" => Some(Self::Batch),
             "QUIET_SCOPE_ALL_BUT_IMMEDIATE" => Some(Self::AllButImmediate),
+            _ => None,
+        }
+    }
+}
+/// Another way to a customer than WhatsApp.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum FallbackChannel {
+    Unspecified = 0,
+    /// To the `fallbackEmail` that was given with the message.
+    Email = 1,
+    /// To the customer's number.
+    Sms = 2,
+}
+impl FallbackChannel {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "FALLBACK_CHANNEL_UNSPECIFIED",
+            Self::Email => "FALLBACK_CHANNEL_EMAIL",
+            Self::Sms => "FALLBACK_CHANNEL_SMS",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "FALLBACK_CHANNEL_UNSPECIFIED" => Some(Self::Unspecified),
+            "FALLBACK_CHANNEL_EMAIL" => Some(Self::Email),
+            "FALLBACK_CHANNEL_SMS" => Some(Self::Sms),
             _ => None,
         }
     }

@@ -3,6 +3,7 @@
 mod business;
 mod customer;
 mod faults;
+mod letters;
 mod phones;
 #[cfg(feature = "web")]
 mod web;
@@ -38,6 +39,8 @@ pub(crate) fn router() -> Router<Arc<World>> {
         .route("/sim/phones/{wa_id}/messages", post(customer::write))
         .route("/sim/phones/{wa_id}/read", post(customer::read))
         .route("/sim/phones/{wa_id}/window", put(customer::set_window))
+        .route("/sim/mail", get(letters::mail).put(letters::refuse_mail))
+        .route("/sim/sms", get(letters::sms).put(letters::answer_sms))
         .route("/sim/faults", get(faults::list).post(faults::arm).delete(faults::clear))
         .route("/sim/faults/{id}", delete(faults::disarm));
     #[cfg(feature = "web")]

@@ -1,6 +1,7 @@
 //! The simulator over real sockets.
 
 mod faults;
+mod letters;
 mod lifecycle;
 mod media;
 mod messages;

@@ -1,0 +1,98 @@
+//! Messages that failed for good take another way, where their tenant chose one and it reaches the customer.
+
+use std::time::Duration;
+
+use barid_runtime::Jobs;
+
+use crate::{
+    Error,
+    channel::Channel,
+    clients::Directory,
+    content::Content,
+    outlets::{Delivery, Outlets, Parcel},
+    store::{Ended, Store, Taken},
+};
+
+pub(crate) fn start(jobs: &Jobs, store: &Store, directory: &Directory, outlets: &Outlets) {
+    let (store, directory, outlets) = (store.clone(), directory.clone(), outlets.clone());
+    jobs.every("fallback", Duration::from_secs(1), move || {
+        let (store, directory, outlets) = (store.clone(), directory.clone(), outlets.clone());
+        async move {
+            decide(&store, &directory, &outlets).await?;
+            store.give_up_fallbacks().await?;
+            loop {
+                let taken = store.take_fallbacks().await?;
+                if taken.is_empty() {
+                    return Ok::<_, Error>(());
+                }
+                let sent = taken.iter().map(|taken| send(&store, &directory, &outlets, taken));
+                futures::future::try_join_all(sent).await?;
+            }
+        }
+    });
+}
+
+async fn decide(store: &Store, directory: &Directory, outlets: &Outlets) -> Result<(), Error> {
+    let mut decided = Vec::new();
+    for failed in store.undecided().await? {
+        let profile = match directory.profile(failed.tenant).await {
+            Ok(profile) => profile,
+            // It waits until its tenant can be looked up again, if it ever can.
+            Err(status) if status.code() == tonic::Code::NotFound => {
+                decided.push((failed.message, None));
+                continue;
+            }
+            Err(_) => continue,
+        };
+        let reaches = |channel| outlets.has(channel) && failed.content.as_ref().is_some_and(|content| address(content, channel).is_some());
+        decided.push((failed.message, profile.fallback.next(failed.channel, &failed.reason, reaches)));
+    }
+    if decided.is_empty() { Ok(()) } else { store.decide(decided).await }
+}
+
+async fn send(store: &Store, directory: &Directory, outlets: &Outlets, taken: &Taken) -> Result<(), Error> {
+    if !store.still_sending(taken).await? {
+        return store.end_fallback(taken, Ended::Failed).await;
+    }
+    let from = directory.profile(taken.tenant).await.map(|profile| profile.name.to_string()).unwrap_or_default();
+    let content = taken.content.as_ref();
+    let Some((to, text)) = content.and_then(|content| Some((address(content, taken.channel)?, text(content)))) else {
+        return store.end_fallback(taken, Ended::Failed).await;
+    };
+    let parcel = Parcel { id: taken.message.to_string(), to, from, text };
+    let (message, channel) = (taken.message, taken.channel.name());
+    let ended = match outlets.send(taken.channel, parcel).await {
+        Delivery::Sent { provider_id } => Ended::Sent { provider_id },
+        Delivery::Later(says) => {
+            tracing::warn!(%message, channel, says, "a fallback is tried again");
+            Ended::Later
+        }
+        Delivery::Refused(says) => {
+            tracing::warn!(%message, channel, says, "a fallback was refused");
+            Ended::Failed
+        }
+        Delivery::Unknown(says) => {
+            tracing::warn!(%message, channel, says, "a fallback may have arrived");
+            Ended::Unknown
+        }
+    };
+    store.end_fallback(taken, ended).await
+}
+
+/// Where a content goes on a channel; nowhere when it has nothing to read, or the customer has no such address.
+fn address(content: &Content, channel: Channel) -> Option<String> {
+    let address = match channel {
+        Channel::Whatsapp => return None,
+        Channel::Email => &content.fallback_email,
+        Channel::Sms => &content.recipient,
+    };
+    (!address.is_empty() && !text(content).is_empty()).then(|| address.clone())
+}
+
+/// The text, and where the file is that goes with it.
+fn text(content: &Content) -> String {
+    if content.is_reaction {
+        return String::new();
+    }
+    [content.text.as_str(), content.media_url.as_str()].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("\n\n")
+}
