@@ -19,6 +19,7 @@ mod figures;
 mod jobs;
 mod link;
 pub mod logins;
+mod meta;
 mod ownership;
 pub mod pace;
 mod picture;
@@ -134,6 +135,7 @@ impl App {
             patience,
         };
         let (dialer, pairer) = devices(&config, house, &jobs)?;
+        let files = cloud.clone();
         let parts = pump::Parts {
             replica,
             store: store.clone(),
@@ -160,7 +162,8 @@ impl App {
         let inbox = jobs::Inbox { replica, ttl, store: store.clone(), ledger, clock: clock.clone(), arrived: arrived.clone() };
         jobs::start(&jobs, &store, inbox, patience.cloud);
 
-        let state = api::State { store, directory, arrived, signals, pairer, blobs, clock, media_limit: config.web.media_limit, ttl };
+        let state =
+            api::State { store, cloud: files, directory, arrived, signals, pairer, blobs, clock, media_limit: config.web.media_limit, ttl };
         let server = Server::new(bus.clone(), Arc::new(Guard::new()))
             .add(SessionServiceServer::new(state.clone()))
             .add(PairingServiceServer::new(state.clone()))

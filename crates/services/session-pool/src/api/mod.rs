@@ -10,6 +10,7 @@ mod status;
 use std::{sync::Arc, time::Duration};
 
 use barid_domain::Clock;
+use barid_whatsapp::cloud::Client;
 use tokio::sync::Notify;
 
 use crate::{clients::Directory, link::Pairer, signals::Signals, store::Store};
@@ -17,6 +18,7 @@ use crate::{clients::Directory, link::Pairer, signals::Signals, store::Store};
 #[derive(Clone)]
 pub(crate) struct State {
     pub store: Store,
+    pub cloud: Client,
     pub directory: Directory,
     /// Notified when a webhook was stored.
     pub arrived: Arc<Notify>,
