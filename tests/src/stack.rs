@@ -77,7 +77,7 @@ impl Drop for PoolReplica {
 impl Stack {
     /// A Barid on a database of its own on the shared server.
     pub async fn start() -> Result<Self> {
-        let database = database_with("e2e m0009", |url| async move { migrate(url).await }).await?;
+        let database = database_with("e2e m0011", |url| async move { migrate(url).await }).await?;
         Self::with(Some(database), None).await
     }
 

@@ -35,7 +35,7 @@ impl Download {
     /// # Errors
     /// [`MediaError::Unavailable`] when the connection breaks.
     pub async fn chunk(&mut self) -> Result<Option<Bytes>, MediaError> {
-        self.0.chunk().await.map_err(|error| unavailable(error))
+        self.0.chunk().await.map_err(unavailable)
     }
 }
 

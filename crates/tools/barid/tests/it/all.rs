@@ -12,7 +12,7 @@ const SERVICES: [&str; 5] = ["tenant", "template", "queue", "session_pool", "ana
 /// One process serves everything, the terminal follows its events, and it ends when it is asked to.
 #[tokio::test]
 async fn all_services_in_one_process() -> Result<()> {
-    let database = database_with("barid all m0009", |url| async move {
+    let database = database_with("barid all m0011", |url| async move {
         let config =
             barid_migrations::Config { database_url: barid_domain::Secret::new(url), role_password: barid_domain::Secret::new(PASSWORD) };
         Ok(barid_migrations::migrate(&config).await.map(drop)?)
