@@ -19,6 +19,7 @@ mod figures;
 mod jobs;
 mod link;
 pub mod logins;
+mod meta;
 mod ownership;
 pub mod pace;
 mod picture;
@@ -134,6 +135,7 @@ impl App {
             patience,
         };
         let (dialer, pairer) = devices(&config, house, &jobs)?;
+        let files = cloud.clone();
         let parts = pump::Parts {
             replica,
             store: store.clone(),
@@ -162,7 +164,8 @@ impl App {
         let inbox = jobs::Inbox { replica, ttl, store: store.clone(), ledger, clock: clock.clone(), arrived };
         jobs::start(&jobs, &store, inbox, handed, patience.cloud);
 
-        let state = api::State { store, intake, directory, signals, pairer, blobs, clock, media_limit: config.web.media_limit, ttl };
+        let state =
+            api::State { store, intake, cloud: files, directory, signals, pairer, blobs, clock, media_limit: config.web.media_limit, ttl };
         let server = Server::new(bus.clone(), Arc::new(Guard::new()))
             .add(SessionServiceServer::new(state.clone()))
             .add(PairingServiceServer::new(state.clone()))

@@ -1,6 +1,14 @@
-//! Meta's Cloud API: sending over HTTPS, and reading the webhooks that come back.
+//! Meta's Cloud API: sending over HTTPS, reading the webhooks that come back, and the files that customers sent.
+//!
+//! **Only Meta's own words say that nothing was sent.** Meta takes no idempotency key, so a request whose outcome is not known must not be
+//! repeated: the customer would get two. What Meta documents as passing (its codes 1, 2, 131000, 131016, 133004 and others, also those that come
+//! with 500 or 503) has an error in its body, and is sent again. A 5xx without one, be its body empty or a page of HTML, comes from something
+//! between here and there, which may have handed the request on before it gave up; nothing documented says otherwise, also not of a bare 503.
+//! So it is [`Action::Uncertain`]: the status webhook that brings our id back tells what happened, and without one the message ends as of
+//! unknown outcome, unless its tenant chose to have such messages sent again. A bare 4xx was refused before it was acted on.
 
 mod errors;
+mod media;
 mod request;
 mod response;
 pub mod webhook;
@@ -9,6 +17,8 @@ use std::{sync::Arc, time::Duration};
 
 use barid_domain::Secret;
 use reqwest::{Url, redirect};
+
+pub use media::{Download, MediaError};
 
 use crate::{Action, Connector, Failure, Outgoing, Sent};
 

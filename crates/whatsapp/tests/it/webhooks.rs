@@ -1,6 +1,6 @@
 use barid_whatsapp::{
     Action, Sent,
-    cloud::webhook::{InboundKind, Status, StatusKind},
+    cloud::webhook::{Content, Status, StatusKind},
 };
 use serde_json::json;
 
@@ -56,12 +56,12 @@ async fn what_customers_write_arrives_whole() {
     whatsapp.control("PUT", &format!("/sim/phones/{PHONE}"), json!({"name": "سارة"})).await;
     let inbound = whatsapp.open_window().await.inbound.remove(0);
     assert_eq!((inbound.from.as_str(), inbound.profile_name.as_deref()), (PHONE, Some("سارة")));
-    assert_eq!((inbound.kind, inbound.text.as_deref()), (InboundKind::Text, Some("هل طلبي جاهز؟")));
+    assert_eq!(inbound.content, Content::Text { body: "هل طلبي جاهز؟".into() });
     assert!(inbound.user_id.is_some());
     let message = json!({"type": "interactive", "interactive": {"type": "button_reply", "button_reply": {"id": "yes", "title": "نعم"}}});
     let body = json!({"to": NUMBER, "message": message, "reply_to": inbound.id});
     whatsapp.control("POST", &format!("/sim/phones/{PHONE}/messages"), body).await;
     let pressed = whatsapp.change().await.inbound.remove(0);
-    assert_eq!((pressed.kind, pressed.text.as_deref()), (InboundKind::Interactive, Some("نعم")));
+    assert_eq!(pressed.content, Content::Choice { id: "yes".into(), title: "نعم".into() });
     assert_eq!(pressed.replies_to, Some(inbound.id));
 }

@@ -6,12 +6,12 @@ use barid_bus::tenant;
 use barid_domain::{MessageId, TenantId};
 use barid_proto::{
     Violations, fault, ids,
-    status::to_rpc_status,
     queue::v1::{
         AcceptedMessage, BatchOutcome, BatchSendMessagesRequest, BatchSendMessagesResponse, CancelMessageRequest, GetMessageRequest,
         ListMessagesRequest, ListMessagesResponse, Message, MessageState, RedriveMessagesRequest, RedriveMessagesResponse,
         RetryMessageRequest, SendMessageRequest, batch_outcome, message_service_server::MessageService,
     },
+    status::to_rpc_status,
 };
 use prost_types::Timestamp;
 use tonic::{Code, Request, Response, Status, Streaming};

@@ -7,7 +7,8 @@ use barid_proto::{
     Violations, fault,
     status::from_rpc_status,
     template::v1::{
-        RenderItem, RenderMessagesRequest, RenderOutcome, Rendering, render_outcome::Outcome, renderer_service_client::RendererServiceClient,
+        RenderItem, RenderMessagesRequest, RenderOutcome, Rendering, render_outcome::Outcome,
+        renderer_service_client::RendererServiceClient,
     },
 };
 use barid_runtime::{BatchLimits, Batcher};

@@ -12,7 +12,7 @@ use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use sea_orm::{DbErr, Value};
 use uuid::Uuid;
 
-use super::{Change, EVENTS, JobState, Recipient, Store, apply, contacts, jobs, people, quota, waiting};
+use super::{Change, EVENTS, JobState, Recipient, Store, apply, contacts, days, jobs, people, quota, waiting};
 use crate::{
     Error,
     draft::Key,
@@ -219,8 +219,9 @@ async fn look_up(tx: &Tx, keys: &[(TenantId, &Key)]) -> Result<Vec<Option<Known>
     let messages: Vec<Uuid> = taken.iter().map(|row| row.try_get_by_index(3)).collect::<Result<_, _>>()?;
     let mut states: HashMap<Uuid, State> = HashMap::new();
     if !messages.is_empty() {
-        let state = "SELECT message_id, state FROM queue.message_state WHERE message_id = ANY($1)";
-        for row in tx.rows(state, [messages.into()]).await? {
+        let [first, last] = days::bounds(&messages);
+        let state = "SELECT message_id, state FROM queue.message_state WHERE message_id = ANY($1) AND message_id BETWEEN $2 AND $3";
+        for row in tx.rows(state, [messages.into(), first, last]).await? {
             states.insert(row.try_get_by_index(0)?, State::from_number(row.try_get_by_index(1)?).unwrap_or(State::Failed));
         }
     }

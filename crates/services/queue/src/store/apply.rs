@@ -12,7 +12,7 @@ use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use sea_orm::{DbErr, QueryResult};
 use uuid::Uuid;
 
-use super::{EVENTS, Store, acquaintances, quota, waiting};
+use super::{EVENTS, Store, acquaintances, days, quota, waiting};
 use crate::{
     channel::Channel,
     lanes::Lane,
@@ -223,14 +223,16 @@ pub(super) fn lane(row: &Row, standing: Standing) -> Lane {
 async fn lock(tx: &Tx, mut ids: Vec<Uuid>) -> Result<BTreeMap<MessageId, Row>, DbErr> {
     ids.sort_unstable();
     ids.dedup();
+    let [first, last] = days::bounds(&ids);
     let rows = tx
         .rows(
             "SELECT s.message_id, m.tenant_id, m.session_id, m.contact_id, m.lane, m.template, m.client_reference, m.created_at,
                     s.state, s.attempt, s.failures, s.dead_letter, s.reason, s.sent_at, s.delivered_at, s.read_at, s.played_at,
                     m.due_at, m.expires_at, s.expires_at, s.channel
              FROM queue.message_state s JOIN queue.messages m ON m.id = s.message_id
-             WHERE s.message_id = ANY($1) AND m.id = ANY($1) ORDER BY s.message_id FOR UPDATE OF s",
-            [ids.into()],
+             WHERE s.message_id = ANY($1) AND s.message_id BETWEEN $2 AND $3 AND m.id BETWEEN $2 AND $3
+             ORDER BY s.message_id FOR UPDATE OF s",
+            [ids.into(), first, last],
         )
         .await?;
     rows.iter().map(|row| Ok((MessageId::from_uuid(row.try_get_by_index(0)?), read(row)?))).collect()
@@ -277,8 +279,10 @@ async fn write_states(tx: &Tx, changed: &BTreeMap<&MessageId, &Row>) -> Result<(
     let rows = || changed.values();
     // sea-orm has no arrays with gaps: an empty text stands for none.
     let time = |time: Option<DateTime<Utc>>| time.map(|time| time.to_rfc3339()).unwrap_or_default();
+    let ids: Vec<Uuid> = changed.keys().map(|id| id.uuid()).collect();
+    let [first, last] = days::bounds(&ids);
     let values = [
-        changed.keys().map(|id| id.uuid()).collect::<Vec<_>>().into(),
+        ids.into(),
         rows().map(|row| row.after.state as i16).collect::<Vec<_>>().into(),
         rows().map(|row| row.after.attempt.cast_signed()).collect::<Vec<_>>().into(),
         rows().map(|row| row.after.failures.cast_signed()).collect::<Vec<_>>().into(),
@@ -289,6 +293,8 @@ async fn write_states(tx: &Tx, changed: &BTreeMap<&MessageId, &Row>) -> Result<(
         rows().map(|row| time(row.read)).collect::<Vec<_>>().into(),
         rows().map(|row| time(row.played)).collect::<Vec<_>>().into(),
         rows().map(|row| row.channel as i16).collect::<Vec<_>>().into(),
+        first,
+        last,
     ];
     tx.run(
         "UPDATE queue.message_state s
@@ -299,7 +305,7 @@ async fn write_states(tx: &Tx, changed: &BTreeMap<&MessageId, &Row>) -> Result<(
          FROM UNNEST($1::uuid[], $2::smallint[], $3::int[], $4::int[], $5::bool[], $6::text[], $7::text[], $8::text[], $9::text[], $10::text[],
                      $11::smallint[])
               AS n(id, state, attempt, failures, dead_letter, reason, sent_at, delivered_at, read_at, played_at, channel)
-         WHERE s.message_id = n.id AND s.message_id = ANY($1)",
+         WHERE s.message_id = n.id AND s.message_id BETWEEN $12 AND $13",
         values,
     )
     .await?;

@@ -9,7 +9,7 @@ use sea_orm::DbErr;
 use uuid::Uuid;
 
 use super::{
-    Change, Closes, Quote, Standings, Store, apply, fence,
+    Change, Closes, Quote, Standings, Store, apply, days, fence,
     form::{self, Form, Sheet},
     waiting,
 };
@@ -101,7 +101,8 @@ async fn candidates(tx: &Tx, wanted: &[SessionClaim], now: DateTime<Utc>) -> Res
     let repeatable: Vec<bool> = wanted.iter().map(|wish| wish.repeatable).collect();
     let rows = tx
         .rows(
-            // What goes out again was first in its conversation, and everything else of the conversation waits for it.
+            // What goes out again was first in its conversation, and everything else of the conversation waits for it. What holds a message
+            // back is looked for one conversation at a time: as a join, a plan made for other sizes would read all that a session has waiting.
             "SELECT r.message_id, r.session_id, r.contact_id, r.lane, r.repeat
              FROM UNNEST($1::uuid[], $2::int[], $5::bool[]) AS w(session_id, most, repeatable)
              CROSS JOIN (VALUES (1::smallint), (2::smallint), (3::smallint)) AS l(lane)
@@ -110,14 +111,14 @@ async fn candidates(tx: &Tx, wanted: &[SessionClaim], now: DateTime<Utc>) -> Res
                 WHERE r.session_id = w.session_id AND r.lane = l.lane AND r.due_at <= $3 AND r.expires_at > $3
                 AND (r.closes_at IS NULL OR r.closes_at > $3)
                 AND (w.repeatable OR NOT r.repeat)
-                AND NOT EXISTS (SELECT FROM queue.in_flight f
-                    WHERE f.session_id = r.session_id AND f.contact_id = r.contact_id AND f.claimed_at > $4)
-                AND NOT EXISTS (SELECT FROM queue.ready e
+                AND (SELECT f.message_id FROM queue.in_flight f
+                    WHERE f.session_id = r.session_id AND f.contact_id = r.contact_id AND f.claimed_at > $4 LIMIT 1) IS NULL
+                AND (r.repeat OR (SELECT e.message_id FROM queue.ready e
                     WHERE e.session_id = r.session_id AND e.contact_id = r.contact_id AND e.message_id < r.message_id
-                    AND e.lane IN (r.lane, 3) AND e.due_at > $4 AND NOT r.repeat)
-                AND NOT EXISTS (SELECT FROM queue.ready e
+                    AND e.lane IN (r.lane, 3) AND e.due_at > $4 ORDER BY e.session_id, e.contact_id, e.message_id LIMIT 1) IS NULL)
+                AND (SELECT e.message_id FROM queue.ready e
                     WHERE e.session_id = r.session_id AND e.contact_id = r.contact_id AND e.repeat
-                    AND (e.message_id < r.message_id OR NOT r.repeat))
+                    AND (e.message_id < r.message_id OR NOT r.repeat) LIMIT 1) IS NULL
                 ORDER BY r.due_at, r.message_id LIMIT w.most
              ) r",
             [sessions.into(), most.into(), now.into(), (now - MAX_BLOCK).into(), repeatable.into()],
@@ -213,6 +214,8 @@ async fn hold(
         _ => String::new(),
     };
     let charged_on = |candidate: &Candidate| waiting::optional_day(ticket(candidate).and_then(|ticket| ticket.charged_on));
+    let ids: Vec<Uuid> = picked.iter().map(|candidate| candidate.message.uuid()).collect();
+    let [first, last] = days::bounds(&ids);
     tx.run(
         // The contact is read now that the state is locked: it may have turned out to be another one.
         "WITH held AS (
@@ -221,7 +224,7 @@ async fn hold(
             SELECT m.id, m.tenant_id, m.session_id, m.contact_id, $4, n.epoch, $5, n.wire_id <> '', nullif(n.closes_at, '')::timestamptz,
                    nullif(n.charged_on, '')::date
             FROM UNNEST($1::uuid[], $2::bigint[], $3::text[], $6::text[], $7::text[]) AS n(id, epoch, wire_id, closes_at, charged_on)
-            JOIN queue.messages m USING (id) WHERE m.id = ANY($1)
+            JOIN queue.messages m USING (id) WHERE m.id BETWEEN $8 AND $9
             RETURNING message_id, session_id, tenant_id
          )
          INSERT INTO queue.provider_ids (session_id, provider_id, message_id, tenant_id)
@@ -229,13 +232,15 @@ async fn hold(
          JOIN UNNEST($1::uuid[], $3::text[]) AS n(id, wire_id) ON n.id = h.message_id WHERE n.wire_id <> ''
          ORDER BY 1, 2 ON CONFLICT DO NOTHING",
         [
-            picked.iter().map(|candidate| candidate.message.uuid()).collect::<Vec<_>>().into(),
+            ids.into(),
             picked.iter().map(|candidate| wish(candidate).epoch.cast_signed()).collect::<Vec<_>>().into(),
             picked.iter().map(wire_id).collect::<Vec<_>>().into(),
             claim.into(),
             now.into(),
             picked.iter().map(closes).collect::<Vec<_>>().into(),
             picked.iter().map(charged_on).collect::<Vec<_>>().into(),
+            first,
+            last,
         ],
     )
     .await?;

@@ -8,7 +8,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use sea_orm::{DbErr, QueryResult};
 use uuid::Uuid;
 
-use super::Store;
+use super::{Store, days};
 use crate::{content::Content, target::Target};
 
 /// How long after a customer wrote free text reaches them.
@@ -67,13 +67,14 @@ pub(super) async fn read(store: &Store, tx: &Tx, messages: Vec<Uuid>, windowed: 
 }
 
 async fn rows(tx: &Tx, messages: Vec<Uuid>) -> Result<Vec<QueryResult>, DbErr> {
+    let [first, last] = days::bounds(&messages);
     tx.rows(
         "SELECT m.id, m.tenant_id, m.session_id, m.content,
                     (SELECT w.last_inbound_at FROM queue.windows w WHERE w.session_id = m.session_id AND w.contact_id = m.contact_id),
                     m.contact_id,
                     EXISTS (SELECT FROM queue.acquaintances a WHERE a.session_id = m.session_id AND a.contact_id = m.contact_id)
-             FROM queue.messages m WHERE m.id = ANY($1) ORDER BY m.id",
-        [messages.into()],
+             FROM queue.messages m WHERE m.id = ANY($1) AND m.id BETWEEN $2 AND $3 ORDER BY m.id",
+        [messages.into(), first, last],
     )
     .await
 }

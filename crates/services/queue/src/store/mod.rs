@@ -9,6 +9,7 @@ mod committer;
 mod consumed;
 mod contacts;
 mod conversations;
+mod days;
 mod demand;
 mod events;
 mod fallbacks;

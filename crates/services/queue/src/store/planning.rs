@@ -8,7 +8,7 @@ use chrono::{DateTime, NaiveDate, Utc};
 use sea_orm::{DbErr, QueryResult};
 use uuid::Uuid;
 
-use super::{Change, Closes, JobState, Store, Ticket, apply, jobs, quota, waiting};
+use super::{Change, Closes, JobState, Store, Ticket, apply, days, jobs, quota, waiting};
 use crate::{
     Error,
     hours::{Closed, Daily, Hours, Plan},
@@ -70,15 +70,16 @@ impl Store {
             let ids = ids(rows)?;
             let looked_at = ids.len();
             lock(&tx, &ids).await?;
+            let [first, last] = days::bounds(&ids);
             let rows = tx
                 .rows(
                     "SELECT c.message_id, c.tenant_id, CASE WHEN s.failures > 0 THEN 3::smallint ELSE m.lane END, m.window_start, m.window_end, m.due_at,
                             j.state, c.charged, s.expires_at IS NOT NULL AND s.expires_at - c.due_at = m.expires_at - m.due_at
                      FROM queue.scheduled c JOIN queue.messages m ON m.id = c.message_id JOIN queue.message_state s USING (message_id)
                      LEFT JOIN queue.jobs j ON j.id = m.job_id
-                     WHERE c.message_id = ANY($1) AND m.id = ANY($1) AND s.message_id = ANY($1) AND c.due_at <= $2 AND NOT c.held
+                     WHERE c.message_id = ANY($1) AND m.id BETWEEN $3 AND $4 AND s.message_id BETWEEN $3 AND $4 AND c.due_at <= $2 AND NOT c.held
                      ORDER BY c.due_at, c.message_id",
-                    [ids.into(), now.into()],
+                    [ids.into(), now.into(), first, last],
                 )
                 .await?;
             let (mut changes, mut charged) = (Vec::new(), BTreeMap::<TenantId, u32>::new());
@@ -129,12 +130,13 @@ impl Store {
             let ids = ids(tx.rows(closed, [now.into(), uuids(&tenants).into(), TURN.into()]).await?)?;
             let looked_at = ids.len();
             lock(&tx, &ids).await?;
+            let [first, last] = days::bounds(&ids);
             let rows = tx
                 .rows(
                     "SELECT r.message_id, r.tenant_id, r.lane, m.window_start, m.window_end, r.due_at, j.state
                      FROM queue.ready r JOIN queue.messages m ON m.id = r.message_id LEFT JOIN queue.jobs j ON j.id = m.job_id
-                     WHERE r.message_id = ANY($1) AND m.id = ANY($1) AND r.closes_at <= $2",
-                    [ids.into(), now.into()],
+                     WHERE r.message_id = ANY($1) AND m.id BETWEEN $3 AND $4 AND r.closes_at <= $2",
+                    [ids.into(), now.into(), first, last],
                 )
                 .await?;
             let (mut changes, mut open, mut until) = (Vec::new(), Vec::new(), Vec::new());
@@ -241,7 +243,9 @@ fn deferred(message: MessageId, until: DateTime<Utc>, closed: Option<Closed>, no
 
 /// Holds the states of messages, in the order in which everyone else takes them.
 pub(super) async fn lock(tx: &Tx, ids: &[Uuid]) -> Result<(), DbErr> {
-    tx.run("SELECT FROM queue.message_state WHERE message_id = ANY($1) ORDER BY message_id FOR UPDATE", [ids.to_vec().into()]).await?;
+    let [first, last] = days::bounds(ids);
+    let lock = "SELECT FROM queue.message_state WHERE message_id = ANY($1) AND message_id BETWEEN $2 AND $3 ORDER BY message_id FOR UPDATE";
+    tx.run(lock, [ids.to_vec().into(), first, last]).await?;
     Ok(())
 }
 

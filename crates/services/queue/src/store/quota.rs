@@ -36,10 +36,7 @@ pub(super) struct Wish {
 }
 
 /// Charges what days have room for, and says how many messages of each that was. Holds the days until the transaction ends.
-pub(super) async fn take(
-    tx: &Tx,
-    wishes: &BTreeMap<(TenantId, NaiveDate), Wish>,
-) -> Result<BTreeMap<(TenantId, NaiveDate), u32>, DbErr> {
+pub(super) async fn take(tx: &Tx, wishes: &BTreeMap<(TenantId, NaiveDate), Wish>) -> Result<BTreeMap<(TenantId, NaiveDate), u32>, DbErr> {
     if wishes.is_empty() {
         return Ok(BTreeMap::new());
     }

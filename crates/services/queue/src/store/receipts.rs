@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use sea_orm::DbErr;
 use uuid::Uuid;
 
-use super::{Change, Store, apply};
+use super::{Change, Store, apply, days};
 use crate::{Error, state::Fact};
 
 /// What a receipt tells. The numbers are those of the API and of the ledger.
@@ -114,7 +114,9 @@ async fn remember_provider_ids(tx: &Tx, acknowledged: Vec<(MessageId, String)>) 
         return Ok(Vec::new());
     }
     let ids: Vec<Uuid> = acknowledged.iter().map(|(id, _)| id.uuid()).collect();
-    let known = tx.rows("SELECT id, session_id, tenant_id FROM queue.messages WHERE id = ANY($1)", [ids.into()]).await?;
+    let [first, last] = days::bounds(&ids);
+    let known = "SELECT id, session_id, tenant_id FROM queue.messages WHERE id = ANY($1) AND id BETWEEN $2 AND $3";
+    let known = tx.rows(known, [ids.into(), first, last]).await?;
     let mut owners: HashMap<Uuid, (Uuid, Uuid)> = HashMap::new();
     for row in known {
         owners.insert(row.try_get_by_index(0)?, (row.try_get_by_index(1)?, row.try_get_by_index(2)?));
@@ -161,15 +163,19 @@ async fn known_messages(tx: &Tx, receipts: &[NewReceipt]) -> Result<HashMap<(Uui
         .filter(|receipt| receipt.message.is_some() && !known.contains_key(&(receipt.session.uuid(), receipt.provider_id.clone())))
         .collect();
     if !echoed.is_empty() {
+        let ids: Vec<Uuid> = echoed.iter().filter_map(|receipt| receipt.message.map(MessageId::uuid)).collect();
+        let [first, last] = days::bounds(&ids);
         tx.run(
             "INSERT INTO queue.provider_ids (session_id, provider_id, message_id, tenant_id)
              SELECT DISTINCT m.session_id, n.provider_id, m.id, m.tenant_id
              FROM UNNEST($1::uuid[], $2::text[], $3::uuid[]) AS n(session_id, provider_id, id)
-             JOIN queue.messages m USING (id, session_id) WHERE m.id = ANY($3) ORDER BY 1, 2 ON CONFLICT DO NOTHING",
+             JOIN queue.messages m USING (id, session_id) WHERE m.id BETWEEN $4 AND $5 ORDER BY 1, 2 ON CONFLICT DO NOTHING",
             [
                 echoed.iter().map(|receipt| receipt.session.uuid()).collect::<Vec<_>>().into(),
                 echoed.iter().map(|receipt| receipt.provider_id.clone()).collect::<Vec<_>>().into(),
-                echoed.iter().filter_map(|receipt| receipt.message.map(MessageId::uuid)).collect::<Vec<_>>().into(),
+                ids.into(),
+                first,
+                last,
             ],
         )
         .await?;

@@ -8,7 +8,10 @@ use chrono::{DateTime, NaiveDate, Utc};
 use sea_orm::{DbErr, Value};
 use uuid::Uuid;
 
-use super::apply::{self, Closes, Row, Ticket};
+use super::{
+    apply::{self, Closes, Row, Ticket},
+    days,
+};
 use crate::state::State;
 
 type Changed<'a> = BTreeMap<&'a MessageId, &'a Row>;
@@ -63,18 +66,22 @@ async fn schedule(tx: &Tx, changed: &Changed<'_>, tickets: &HashMap<MessageId, T
     let charged = |id: &MessageId, row: &Row| {
         row.before.state == State::Queued && row.before.failures > 0 && tickets.get(id).is_some_and(|ticket| ticket.charged_on.is_none())
     };
-    let values: [Value; 5] = [
-        waiting.iter().map(|(id, _)| id.uuid()).collect::<Vec<_>>().into(),
+    let ids: Vec<Uuid> = waiting.iter().map(|(id, _)| id.uuid()).collect();
+    let [first, last] = days::bounds(&ids);
+    let values: [Value; 7] = [
+        ids.into(),
         waiting.iter().map(|(_, row)| row.due.unwrap_or(row.created_at)).collect::<Vec<_>>().into(),
         waiting.iter().map(|(_, row)| row.expires).collect::<Vec<_>>().into(),
         waiting.iter().map(|(_, row)| row.held).collect::<Vec<_>>().into(),
         waiting.iter().map(|(id, row)| charged(id, row)).collect::<Vec<_>>().into(),
+        first,
+        last,
     ];
     tx.run(
         "INSERT INTO queue.scheduled (message_id, tenant_id, due_at, expires_at, held, charged)
          SELECT m.id, m.tenant_id, n.due_at, n.expires_at, n.held, n.charged
          FROM UNNEST($1::uuid[], $2::timestamptz[], $3::timestamptz[], $4::bool[], $5::bool[]) AS n(id, due_at, expires_at, held, charged)
-         JOIN queue.messages m USING (id) WHERE m.id = ANY($1)
+         JOIN queue.messages m USING (id) WHERE m.id BETWEEN $6 AND $7
          ON CONFLICT (message_id) DO UPDATE SET due_at = excluded.due_at, expires_at = excluded.expires_at, held = excluded.held",
         values,
     )
@@ -101,8 +108,10 @@ async fn queue(tx: &Tx, changed: &Changed<'_>, known: &HashMap<MessageId, Ticket
             }
         })
     };
-    let values: [Value; 6] = [
-        ready.iter().map(|(id, _)| id.uuid()).collect::<Vec<_>>().into(),
+    let ids: Vec<Uuid> = ready.iter().map(|(id, _)| id.uuid()).collect();
+    let [first, last] = days::bounds(&ids);
+    let values: [Value; 8] = [
+        ids.into(),
         ready.iter().map(|(_, row)| apply::lane(row, row.after) as i16).collect::<Vec<_>>().into(),
         ready.iter().map(|(_, row)| due(row)).collect::<Vec<_>>().into(),
         ready.iter().map(|(_, row)| row.expires).collect::<Vec<_>>().into(),
@@ -116,6 +125,8 @@ async fn queue(tx: &Tx, changed: &Changed<'_>, known: &HashMap<MessageId, Ticket
             .collect::<Vec<_>>()
             .into(),
         ready.iter().map(|(id, row)| optional_day(ticket(id, row).charged_on)).collect::<Vec<_>>().into(),
+        first,
+        last,
     ];
     tx.run(
         // What comes back to a job that does not run is looked at before anyone may claim it.
@@ -126,7 +137,7 @@ async fn queue(tx: &Tx, changed: &Changed<'_>, known: &HashMap<MessageId, Ticket
                 nullif(n.charged_on, '')::date
          FROM UNNEST($1::uuid[], $2::smallint[], $3::timestamptz[], $4::timestamptz[], $5::text[], $6::text[])
               AS n(id, lane, due_at, expires_at, closes_at, charged_on)
-         JOIN queue.messages m USING (id) WHERE m.id = ANY($1)
+         JOIN queue.messages m USING (id) WHERE m.id BETWEEN $7 AND $8
          ON CONFLICT (message_id) DO UPDATE SET lane = excluded.lane, due_at = excluded.due_at, closes_at = excluded.closes_at,
              charged_on = excluded.charged_on, repeat = false",
         values,
@@ -143,11 +154,15 @@ async fn repeat(tx: &Tx, changed: &Changed<'_>) -> Result<(), DbErr> {
     if doubtful.is_empty() {
         return Ok(());
     }
-    let values: [Value; 4] = [
-        doubtful.iter().map(|(id, _)| id.uuid()).collect::<Vec<_>>().into(),
+    let ids: Vec<Uuid> = doubtful.iter().map(|(id, _)| id.uuid()).collect();
+    let [first, last] = days::bounds(&ids);
+    let values: [Value; 6] = [
+        ids.into(),
         doubtful.iter().map(|(_, row)| apply::lane(row, row.after) as i16).collect::<Vec<_>>().into(),
         doubtful.iter().map(|(_, row)| row.due.unwrap_or(row.created_at)).collect::<Vec<_>>().into(),
         doubtful.iter().map(|(_, row)| row.expires).collect::<Vec<_>>().into(),
+        first,
+        last,
     ];
     tx.run(
         "WITH gone AS (
@@ -156,7 +171,7 @@ async fn repeat(tx: &Tx, changed: &Changed<'_>) -> Result<(), DbErr> {
          INSERT INTO queue.ready (message_id, tenant_id, session_id, contact_id, lane, due_at, expires_at, repeat)
          SELECT m.id, m.tenant_id, m.session_id, m.contact_id, n.lane, n.due_at, n.expires_at, true
          FROM UNNEST($1::uuid[], $2::smallint[], $3::timestamptz[], $4::timestamptz[]) AS n(id, lane, due_at, expires_at)
-         JOIN gone ON gone.message_id = n.id JOIN queue.messages m ON m.id = n.id WHERE m.id = ANY($1)",
+         JOIN gone ON gone.message_id = n.id JOIN queue.messages m ON m.id = n.id WHERE m.id BETWEEN $5 AND $6",
         values,
     )
     .await?;

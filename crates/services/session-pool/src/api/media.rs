@@ -5,21 +5,24 @@ use std::time::Duration;
 use barid_blob::Digest;
 use barid_domain::{SessionId, TenantId};
 use barid_proto::{fault, session_pool::v1::FetchMediaResponse};
+use barid_whatsapp::cloud::MediaError;
 use bytes::Bytes;
-use futures::TryStreamExt;
+use futures::{TryStreamExt, stream};
 use sha2::{Digest as _, Sha256};
 use tonic::{Code, Status};
 
 use super::State;
 use crate::{
-    Error,
-    store::{ErrandKind, Errands},
+    Error, meta,
+    store::{ErrandKind, Errands, Way},
 };
 
 /// Bytes of one answer.
 const PART: usize = 1 << 20;
 /// How long WhatsApp may take to hand a file over.
 const PATIENCE: Duration = Duration::from_secs(25);
+/// Largest file that is brought, in bytes: as large as WhatsApp lets them be.
+const LARGEST: u64 = 100 << 20;
 
 impl State {
     /// A part of the file that a pointer leads to.
@@ -46,6 +49,10 @@ impl State {
     }
 
     async fn bring(&self, tenant: TenantId, session: SessionId, pointer: &[u8]) -> Result<Digest, Status> {
+        if let Some(id) = meta::file_id(pointer) {
+            let bringing = self.bring_from_meta(tenant, session, &id);
+            return tokio::time::timeout(PATIENCE, bringing).await.unwrap_or_else(|_| Err(refusal("slow")));
+        }
         match self.ask_for(tenant, session, ErrandKind::Media, pointer, PATIENCE).await? {
             Some(Errands::Done(answer)) => match <[u8; 16]>::try_from(answer.as_slice()) {
                 Ok(bytes) => Ok(Digest::from_bytes(bytes)),
@@ -54,6 +61,28 @@ impl State {
             Some(Errands::Failed(code)) => Err(refusal(&code)),
             Some(Errands::Open) | None => {
                 Err(fault(Code::Unavailable, "NOT_CONNECTED", "the session is not connected yet; ask again in a moment"))
+            }
+        }
+    }
+
+    /// Meta hands files out to whoever has the number's token; no connection is needed.
+    async fn bring_from_meta(&self, tenant: TenantId, session: SessionId, id: &str) -> Result<Digest, Status> {
+        let sender = self.store.senders(vec![session]).await?.remove(&session).filter(|sender| sender.tenant == tenant);
+        let Some(Way::Cloud { number, .. }) = sender.map(|sender| sender.way) else { return Err(refusal("not_connected")) };
+        let download = self.cloud.media(&number, id).await.map_err(|error| {
+            tracing::info!(%session, %error, "a file does not come");
+            refusal(if error == MediaError::Gone { "gone" } else { "unavailable" })
+        })?;
+        let pieces = stream::try_unfold(download, async |mut download| {
+            let piece = download.chunk().await?;
+            Ok::<_, MediaError>(piece.map(|piece| (piece, download)))
+        });
+        match self.blobs.put_stream(tenant, pieces, LARGEST).await {
+            Ok(stored) => Ok(stored.digest),
+            Err(barid_blob::Error::TooLarge { .. }) => Err(refusal("too_large")),
+            Err(error) => {
+                tracing::error!(%session, %error, "a file is not kept");
+                Err(refusal("unavailable"))
             }
         }
     }

@@ -10,13 +10,20 @@ mod status;
 use std::{sync::Arc, time::Duration};
 
 use barid_domain::Clock;
+use barid_whatsapp::cloud::Client;
 
-use crate::{clients::Directory, link::Pairer, signals::Signals, store::{Intake, Store}};
+use crate::{
+    clients::Directory,
+    link::Pairer,
+    signals::Signals,
+    store::{Intake, Store},
+};
 
 #[derive(Clone)]
 pub(crate) struct State {
     pub store: Store,
     pub intake: Intake,
+    pub cloud: Client,
     pub directory: Directory,
     pub signals: Signals,
     /// Links devices; missing in a build without them.

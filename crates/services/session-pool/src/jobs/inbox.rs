@@ -3,13 +3,13 @@
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
-use barid_domain::{Clock, Phone, SessionId};
+use barid_domain::{Clock, SessionId};
 use barid_proto::{
     queue::v1::{Inbound as WireInbound, Receipt, ReceiptKind, ReportInboundRequest, ReportReceiptsRequest},
     timestamp,
 };
 use barid_runtime::Jobs;
-use barid_whatsapp::cloud::webhook::{self, Inbound, Status as MessageStatus, StatusKind};
+use barid_whatsapp::cloud::webhook::{self, Status as MessageStatus, StatusKind};
 use chrono::TimeDelta;
 use tokio::{sync::Notify, time::Instant};
 use tokio_util::sync::CancellationToken;
@@ -18,6 +18,7 @@ use uuid::Uuid;
 use crate::{
     Error,
     clients::{Ledger, repeat},
+    meta,
     store::{Delivery, Handed, Rest, Store},
     verdict::{self, Effect},
 };
@@ -33,7 +34,7 @@ const GATHER: Duration = Duration::from_millis(10);
 /// How often it is looked for deliveries of replicas that are gone.
 const FREE: Duration = Duration::from_secs(2);
 /// How often an idle inbox is looked into by itself.
-const IDLE: Duration = Duration::from_millis(500);
+const IDLE: Duration = Duration::from_secs(1);
 
 #[derive(Clone)]
 pub(crate) struct Inbox {
@@ -189,7 +190,7 @@ impl Inbox {
                     }
                     contents.receipts.extend(receipt(delivery, status));
                 }
-                contents.hear(delivery, change.inbound.into_iter().filter_map(|message| inbound(delivery, message)));
+                contents.hear(delivery, change.inbound.into_iter().filter_map(|message| meta::wire(delivery, message)));
             }
         }
         contents
@@ -227,24 +228,5 @@ fn receipt(delivery: &Delivery, status: MessageStatus) -> Option<Receipt> {
         reason: reason.to_owned(),
         retry,
         time: Some(timestamp(status.timestamp)),
-    })
-}
-
-/// A customer whose number is hidden cannot be named to the ledger yet.
-fn inbound(delivery: &Delivery, message: Inbound) -> Option<WireInbound> {
-    // With a plus in front no country is needed; any will do.
-    let is_number = message.from.starts_with('+') && "US".parse().is_ok_and(|country| Phone::parse(&message.from, country).is_ok());
-    if !is_number {
-        tracing::info!(delivery = %delivery.id, session = %delivery.session, "a customer wrote without showing a number");
-        return None;
-    }
-    Some(WireInbound {
-        tenant_id: delivery.tenant.to_string(),
-        session_id: delivery.session.to_string(),
-        from: message.from,
-        profile_name: message.profile_name.unwrap_or_default(),
-        business_scoped_id: message.user_id.unwrap_or_default(),
-        time: Some(timestamp(message.timestamp)),
-        ..WireInbound::default()
     })
 }

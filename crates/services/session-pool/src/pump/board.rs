@@ -9,7 +9,7 @@ use std::{
 
 use barid_domain::{SessionId, TenantId};
 use barid_proto::{queue::v1::SessionDemand, session_pool::v1::SessionState};
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 
 #[cfg(test)]
 mod tests;
@@ -30,6 +30,10 @@ use crate::{
 
 /// A row is read again after so long, in case nobody told that it changed.
 const FRESH: Duration = Duration::from_secs(5);
+/// The row of one of ours that is connected and has nothing to do.
+const IDLE_FRESH: Duration = Duration::from_secs(30);
+/// So long after it was connected.
+const IDLE_FRESH_AFTER: TimeDelta = TimeDelta::seconds(60);
 /// How often a session's last use is written.
 const TOUCH: Duration = Duration::from_secs(60);
 /// A session that had nothing to do for so long is forgotten.
@@ -100,6 +104,13 @@ impl Entry {
         self.left > 0 || self.offered.is_some() || self.berth.is_wanted()
     }
 
+    /// How old its row may get. At first a connection is looked at often: what customers wrote meanwhile decides how long it stays.
+    fn fresh(&self, wall: DateTime<Utc>) -> Duration {
+        let settled = || self.berth.since.is_some_and(|since| wall - since >= IDLE_FRESH_AFTER);
+        let idles = self.left == 0 && self.epoch().is_some() && self.is_connected();
+        if idles && settled() { IDLE_FRESH } else { FRESH }
+    }
+
     /// Whether what is claimed now could go at once.
     fn is_connected(&self) -> bool {
         match self.sender.as_ref().map(|sender| &sender.way) {
@@ -144,8 +155,8 @@ impl Board {
     }
 
     /// Sessions with messages waiting whose rows must be read.
-    pub(super) fn unread(&self, now: Duration) -> Vec<SessionId> {
-        let stale = |entry: &Entry| entry.read.is_none_or(|read| now.saturating_sub(read) >= FRESH);
+    pub(super) fn unread(&self, now: Duration, wall: DateTime<Utc>) -> Vec<SessionId> {
+        let stale = |entry: &Entry| entry.read.is_none_or(|read| now.saturating_sub(read) >= entry.fresh(wall));
         self.entries.iter().filter(|(_, entry)| entry.is_wanted() && stale(entry)).map(|(session, _)| *session).collect()
     }
 

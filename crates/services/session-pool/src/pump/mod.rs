@@ -123,6 +123,8 @@ struct Slots {
     limits: HashMap<SessionId, Limits>,
     given_up: Vec<GivenUp>,
     why: Vec<Why>,
+    /// When it was last told how the replica stands.
+    told: Option<Duration>,
     /// When it was last asked which sessions are wanted although nothing waits.
     due_looked: Option<Duration>,
     /// Errands that are being run.
@@ -155,6 +157,7 @@ impl Pump {
             limits: HashMap::new(),
             given_up: Vec::new(),
             why: Vec::new(),
+            told: None,
             due_looked: None,
             running: HashSet::new(),
             errands_stale: true,
@@ -254,7 +257,7 @@ impl Pump {
         self.looked = now;
         self.board.set_demand(demand, now);
         self.look_for_wanted(now).await?;
-        let unread = self.board.unread(now);
+        let unread = self.board.unread(now, self.parts.clock.now());
         if !unread.is_empty() {
             let mut senders = self.parts.store.senders(unread.clone()).await?;
             for session in unread {

@@ -22,6 +22,8 @@ use crate::{
 
 /// How often it is asked who should be connected although nothing waits.
 const DUE: Duration = Duration::from_secs(1);
+/// How often it is told how the replica stands.
+const TELL: Duration = Duration::from_secs(1);
 /// Most of these at once.
 const MOST_DUE: u32 = 500;
 /// How long a replica that leaves waits for its connections to end.
@@ -89,15 +91,20 @@ impl Pump {
             });
         }
         self.slots.why = decision.why;
-        self.tell_status();
+        self.tell_status(now);
         Ok(())
     }
 
-    fn tell_status(&self) {
+    /// Heartbeats and metrics take no more, and it is a text for every session.
+    fn tell_status(&mut self, now: Duration) {
+        if self.slots.told.is_some_and(|told| now.saturating_sub(told) < TELL) {
+            return;
+        }
+        self.slots.told = Some(now);
         let mut replica = self.board.status(&self.slots.why, self.parts.clock.now());
         replica.id = self.parts.replica.to_string();
         (replica.logins, replica.failed_logins) = (self.slots.logins, self.slots.failed_logins);
-        let takes = self.slots.reach.takes(self.parts.lease.now());
+        let takes = self.slots.reach.takes(now);
         self.parts.standing.send_replace(Standing { status: replica.encode_to_vec(), takes });
     }
 

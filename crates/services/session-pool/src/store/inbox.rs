@@ -149,7 +149,10 @@ impl Store {
     }
 
     /// Session and tenant of numbers, by app and Meta's id of the number.
-    async fn numbers(&self, (apps, numbers): (Vec<String>, Vec<String>)) -> Result<HashMap<(String, String), (SessionId, TenantId)>, Error> {
+    async fn numbers(
+        &self,
+        (apps, numbers): (Vec<String>, Vec<String>),
+    ) -> Result<HashMap<(String, String), (SessionId, TenantId)>, Error> {
         let find = move |tx: Tx| async move {
             tx.rows(
                 // The index of numbers holds for this connector only, which the query must name for it to be used.

@@ -18,6 +18,11 @@ pub(super) fn pointer(bytes: &[u8]) -> Option<MediaPointer> {
 
 /// A message as the ledger takes it. What the account's own phone wrote, and what was not written to the session alone, is not a customer's
 /// message to the business.
+///
+/// So nothing of a group, a status, a channel or a broadcast list is kept: the ledger knows conversations of one customer with one session, and
+/// to it a member of a group would be a customer who wrote to the business, whose window is open, and whom an answer reaches alone. What such
+/// people say to each other is not the business's to keep either. The connector tells of all of it ([`Chat`]), with the group's address
+/// and who wrote, so that this is decided here and nowhere else.
 pub(super) fn wire(tenant: TenantId, session: SessionId, message: Inbound) -> Option<WireInbound> {
     if message.from_me || !matches!(message.chat, Chat::Person(_)) {
         return None;

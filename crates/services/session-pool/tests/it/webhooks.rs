@@ -1,9 +1,10 @@
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
+use barid_domain::TenantId;
 use barid_proto::{
-    queue::v1::ReceiptKind,
-    session_pool::v1::{IngestWebhookRequest, SessionState},
+    queue::v1::{ReceiptKind, inbound_content::Kind, media_content::Kind as FileKind},
+    session_pool::v1::{FetchMediaRequest, IngestWebhookRequest, SessionState, pool_service_client::PoolServiceClient},
 };
 use barid_testkit::eventually;
 use serde_json::{Value, json};
@@ -188,5 +189,69 @@ async fn what_a_live_replica_is_bringing_is_nobody_elses() -> Result<()> {
         Ok(())
     });
     assert!(changes.await.is_err(), "it was taken from a replica that is alive");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_customers_send_to_a_number_on_the_cloud_api_is_kept_and_their_files_are_brought() -> Result<()> {
+    let (house, replica) = House::start().await?;
+    let (tenant, id) = house.laundry("100001").await?;
+    let said = [
+        json!({"type": "document", "document": {"data": "JVBERi0=", "mime_type": "application/pdf", "filename": "i.pdf", "caption": "invoice"}}),
+        json!({"type": "audio", "audio": {"data": "T2dnUw==", "mime_type": "audio/ogg", "voice": true}}),
+        json!({"type": "location", "location": {"latitude": 30.5, "longitude": 31.25, "name": "Shop"}}),
+        json!({"type": "contacts", "contacts": [{"name": {"formatted_name": "Ali"}, "phones": [{"phone": "+20 100 123 4567"}]}]}),
+        json!({"type": "reaction", "reaction": {"message_id": "wamid.1", "emoji": "👍"}}),
+        json!({"type": "interactive", "interactive": {"type": "list_reply", "list_reply": {"id": "wash", "title": "Wash"}}}),
+        json!({"type": "order", "order": {"catalog_id": "c", "product_items": [{"product_retailer_id": "p", "quantity": 2}]}}),
+        json!({"type": "brand_new", "brand_new": {}}),
+    ];
+    for message in said {
+        let body = json!({"to": "100001", "message": message, "reply_to": "wamid.0"});
+        house.whatsapp.control("POST", &format!("/sim/phones/{CUSTOMER}/messages"), body).await?;
+    }
+    let heard = eventually(Duration::from_secs(10), || async {
+        let heard = house.ledger.books().inbound.clone();
+        ensure!(heard.len() == 8, "{} came", heard.len());
+        Ok(heard)
+    })
+    .await?;
+    assert!(
+        heard.iter().all(|one| !one.provider_id.is_empty() && one.context_provider_id == "wamid.0" && one.session_id == id.to_string())
+    );
+    let kinds: Vec<Kind> = heard.into_iter().filter_map(|one| one.content?.kind).collect();
+    let [
+        Kind::Media(invoice),
+        Kind::Media(voice),
+        Kind::Location(at),
+        Kind::Contacts(cards),
+        Kind::Reaction(thumb),
+        Kind::Choice(choice),
+        Kind::Order(order),
+        Kind::Unsupported(new),
+    ] = kinds.as_slice()
+    else {
+        panic!("{kinds:?}")
+    };
+    let told = (invoice.kind(), invoice.caption.as_str(), invoice.filename.as_str(), voice.kind());
+    assert_eq!(told, (FileKind::Document, "invoice", "i.pdf", FileKind::Voice));
+    assert_eq!((at.latitude, at.longitude, at.name.as_str()), (30.5, 31.25, "Shop"));
+    assert_eq!((cards.contacts[0].name.as_str(), cards.contacts[0].phones[0].as_str()), ("Ali", "+20 100 123 4567"));
+    assert_eq!((thumb.provider_id.as_str(), choice.id.as_str(), order.order_id.as_str(), order.items), ("wamid.1", "wash", "c", 1));
+    assert_eq!(new.kind, "brand_new");
+
+    let fetch = async |tenant: TenantId, pointer: &[u8]| {
+        let request = FetchMediaRequest { tenant_id: tenant.to_string(), session_id: id.to_string(), pointer: pointer.to_vec(), offset: 0 };
+        PoolServiceClient::new(house.queue.channel()).fetch_media(request).await
+    };
+    for (pointer, bytes) in [(&invoice.pointer, "%PDF-"), (&voice.pointer, "OggS"), (&invoice.pointer, "%PDF-")] {
+        let part = fetch(tenant, pointer).await?.into_inner();
+        assert_eq!((part.data.as_ref(), part.total_size), (bytes.as_bytes(), bytes.len() as u64));
+    }
+    let gone = fetch(tenant, br#"{"meta_file_id":"5"}"#).await.expect_err("Meta has no such file");
+    assert_eq!(gone.code(), Code::NotFound);
+    let foreign = fetch(house.tenant(), br#"{"meta_file_id":"5"}"#).await.expect_err("another tenant's session");
+    assert_eq!(foreign.code(), Code::FailedPrecondition);
+    replica.stop().await;
     Ok(())
 }

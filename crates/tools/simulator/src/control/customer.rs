@@ -6,6 +6,7 @@ use axum::{
     Json,
     extract::{Path, State},
 };
+use base64::{Engine as _, prelude::BASE64_STANDARD};
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -61,6 +62,7 @@ pub(super) async fn write(
         _ => return Err(Error::bad("give either a text or a message with its type")),
     };
     let kind = told["type"].as_str().unwrap_or_default().to_owned();
+    upload(&world, &number, &mut told[&kind])?;
     let content = &told[&kind];
     let text = [
         &content["body"],
@@ -105,6 +107,16 @@ pub(super) async fn write(
     world.stats.inbound.up();
     flow::tell(&world, Item { number: Arc::clone(&number), what: What::Inbound { wa_id: wa_id.clone(), contact, message: told } });
     Ok(Json(json!({"id": wire.wamid, "wa_id": wa_id, "phone_number_id": number.phone_number_id})))
+}
+
+/// A file that is given by its bytes in base64 goes to Meta, and the webhook names it by its id.
+fn upload(world: &World, number: &Number, content: &mut Value) -> Result<(), Error> {
+    let Some(data) = content.as_object_mut().and_then(|content| content.remove("data")) else { return Ok(()) };
+    let bytes = data.as_str().and_then(|data| BASE64_STANDARD.decode(data).ok()).ok_or_else(|| Error::bad("the data is not base64"))?;
+    let mime_type = content["mime_type"].as_str().unwrap_or("application/octet-stream").to_owned();
+    let media = world.media.add(&number.phone_number_id, &mime_type, bytes.into(), world.config.meta.media_bytes);
+    (content["id"], content["sha256"]) = (json!(media.id), json!(media.sha256));
+    Ok(())
 }
 
 /// A business-scoped user id: the same for the same phone, and not its number.

@@ -1,5 +1,6 @@
 //! Webhooks of the Cloud API: what they tell.
 
+mod content;
 mod parse;
 
 use std::fmt;
@@ -63,32 +64,91 @@ pub struct Inbound {
     /// Meta's business-scoped id of the customer, the same whether or not the number is hidden.
     pub user_id: Option<String>,
     pub timestamp: DateTime<Utc>,
-    pub kind: InboundKind,
-    /// The text, caption, emoji, or title of the button pressed.
-    pub text: Option<String>,
-    /// Meta's id of the file that came with it.
-    pub media_id: Option<String>,
-    /// Meta's id of the message it answers or reacts to.
+    pub content: Content,
+    /// Meta's id of the message it answers.
     pub replies_to: Option<String>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum InboundKind {
-    Text,
+/// What was said. Debug output says only what kind it is.
+#[derive(Clone, PartialEq)]
+pub enum Content {
+    Text {
+        body: String,
+    },
+    File(File),
+    Location {
+        latitude: f64,
+        longitude: f64,
+        name: Option<String>,
+        address: Option<String>,
+    },
+    Contacts {
+        cards: Vec<Card>,
+    },
+    Reaction {
+        /// Meta's id of the message.
+        target_id: String,
+        /// `None` takes an earlier one back.
+        emoji: Option<String>,
+    },
+    /// A button or a row of a list was chosen, or a quick reply of a template.
+    Choice {
+        id: String,
+        title: String,
+    },
+    Order {
+        catalog_id: String,
+        note: Option<String>,
+        /// Different products.
+        items: u32,
+    },
+    /// A kind not known here, or one that cannot be read. Its name is Meta's.
+    Unsupported {
+        name: String,
+    },
+}
+
+/// A file, which [`Client::media`](crate::cloud::Client::media) brings for some weeks.
+#[derive(Clone, PartialEq, Eq)]
+pub struct File {
+    pub kind: FileKind,
+    /// Meta's id of it.
+    pub id: String,
+    pub mime: String,
+    pub caption: Option<String>,
+    pub filename: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FileKind {
     Image,
     Video,
     Audio,
+    /// Spoken into WhatsApp, not a file.
+    Voice,
     Document,
     Sticker,
-    Location,
-    Contacts,
-    Reaction,
-    /// A quick-reply button of a template.
-    Button,
-    /// A button or list row of an interactive message.
-    Interactive,
-    /// A kind not known here, such as `order`.
-    Other(String),
+}
+
+#[derive(Clone, PartialEq, Eq)]
+pub struct Card {
+    pub name: String,
+    pub phones: Vec<String>,
+}
+
+impl fmt::Debug for Content {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Text { .. } => "Text",
+            Self::File(_) => "File",
+            Self::Location { .. } => "Location",
+            Self::Contacts { .. } => "Contacts",
+            Self::Reaction { .. } => "Reaction",
+            Self::Choice { .. } => "Choice",
+            Self::Order { .. } => "Order",
+            Self::Unsupported { name } => return write!(f, "Unsupported({name})"),
+        })
+    }
 }
 
 impl fmt::Debug for Status {
@@ -102,6 +162,6 @@ impl fmt::Debug for Status {
 
 impl fmt::Debug for Inbound {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Inbound").field("kind", &self.kind).field("timestamp", &self.timestamp).finish_non_exhaustive()
+        f.debug_struct("Inbound").field("content", &self.content).field("timestamp", &self.timestamp).finish_non_exhaustive()
     }
 }

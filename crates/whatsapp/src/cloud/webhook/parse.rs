@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{Change, Inbound, InboundKind, Other, Status, StatusKind};
+use super::{Change, Inbound, Other, Status, StatusKind, content};
 use crate::cloud::errors::{self, MetaError};
 
 /// A post that is not a webhook of the Cloud API.
@@ -157,29 +157,7 @@ fn status(raw: RawStatus) -> Option<Status> {
 }
 
 fn inbound(raw: RawMessage, contacts: &[Value]) -> Option<Inbound> {
-    let content = raw.content.get(&raw.kind).unwrap_or(&Value::Null);
-    let kind = match raw.kind.as_str() {
-        "text" => InboundKind::Text,
-        "image" => InboundKind::Image,
-        "video" => InboundKind::Video,
-        "audio" => InboundKind::Audio,
-        "document" => InboundKind::Document,
-        "sticker" => InboundKind::Sticker,
-        "location" => InboundKind::Location,
-        "contacts" => InboundKind::Contacts,
-        "reaction" => InboundKind::Reaction,
-        "button" => InboundKind::Button,
-        "interactive" => InboundKind::Interactive,
-        other => InboundKind::Other(other.to_owned()),
-    };
-    let texts = [
-        &content["body"],
-        &content["caption"],
-        &content["text"],
-        &content["emoji"],
-        &content["button_reply"]["title"],
-        &content["list_reply"]["title"],
-    ];
+    let content = content::read(&raw.kind, raw.content.get(&raw.kind).unwrap_or(&Value::Null));
     let same = |contact: &&Value| {
         let known = |key: &str, own: &Option<String>| own.as_deref().is_some_and(|own| contact[key] == own);
         known("wa_id", &raw.from) || known("user_id", &raw.from_user_id)
@@ -194,10 +172,8 @@ fn inbound(raw: RawMessage, contacts: &[Value]) -> Option<Inbound> {
         user_id: raw.from_user_id.or_else(|| own(contact.map(|contact| &contact["user_id"]))),
         from: raw.from.map(e164).unwrap_or_default(),
         timestamp: raw.timestamp.time()?,
-        kind,
-        text: texts.into_iter().find_map(Value::as_str).map(str::to_owned),
-        media_id: own(Some(&content["id"])),
-        replies_to: own(context).or_else(|| own(Some(&content["message_id"]))),
+        content,
+        replies_to: own(context),
     })
 }
 
@@ -211,7 +187,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::Action;
+    use crate::{Action, cloud::webhook::Content};
 
     fn post(value: Value) -> Vec<u8> {
         let value =
@@ -257,10 +233,13 @@ mod tests {
             (first.from.as_str(), first.profile_name.as_deref(), first.user_id.as_deref()),
             ("+201001234567", Some("سارة"), Some("EG.1"))
         );
-        assert_eq!((first.text.as_deref(), first.replies_to.as_deref()), (Some("أين طلبي؟"), Some("wamid.1")));
-        assert_eq!((inbound[1].text.as_deref(), inbound[1].media_id.as_deref()), (Some("this"), Some("m1")));
-        assert_eq!((inbound[2].from.as_str(), inbound[2].replies_to.as_deref()), ("", Some("wamid.1")));
-        assert_eq!(inbound[3].kind, InboundKind::Other("order".into()));
+        assert_eq!(first.content, Content::Text { body: "أين طلبي؟".into() });
+        assert_eq!(first.replies_to.as_deref(), Some("wamid.1"));
+        let Content::File(file) = &inbound[1].content else { panic!("{:?}", inbound[1]) };
+        assert_eq!((file.id.as_str(), file.caption.as_deref()), ("m1", Some("this")));
+        assert_eq!((inbound[2].from.as_str(), inbound[2].user_id.as_deref(), &inbound[2].replies_to), ("", Some("EG.1"), &None));
+        assert_eq!(inbound[2].content, Content::Reaction { target_id: "wamid.1".into(), emoji: Some("👍".into()) });
+        assert_eq!(inbound[3].content, Content::Unsupported { name: "order".into() });
     }
 
     #[test]

@@ -1,6 +1,5 @@
 use barid_domain::Secret;
 use barid_whatsapp::cloud::Number;
-use chrono::TimeDelta;
 use uuid::Uuid;
 
 use super::*;
@@ -42,7 +41,7 @@ fn balance(owned: &[usize]) -> Balance {
 fn board(waiting: u64) -> Board {
     let mut board = Board::new(choice::Settings::default(), 4);
     board.set_demand(vec![demand(1, waiting)], NOW);
-    assert_eq!(board.unread(NOW), [session(1)]);
+    assert_eq!(board.unread(NOW, wall()), [session(1)]);
     board.set_sender(session(1), sender(SessionState::Cold), NOW);
     board.owned(session(1), 7);
     board
@@ -155,7 +154,7 @@ fn who_works_or_rests_stays_and_who_is_idle_may_go() {
 fn what_is_offered_is_taken_by_one_with_room_although_nothing_waits() {
     let mut board = Board::new(choice::Settings::default(), 4);
     board.set_offered(&[(session(1), tenant())], NOW, wall());
-    assert_eq!(board.unread(NOW), [session(1)]);
+    assert_eq!(board.unread(NOW, wall()), [session(1)]);
     board.set_sender(session(1), sender(SessionState::Cold), NOW);
     let counted = |counted| board.owners(&[], counted, NOW).1;
     assert_eq!((counted(wall()), counted(wall() - TimeDelta::seconds(1))), (1, 0), "its last owner was counted with it");
@@ -196,7 +195,7 @@ fn a_session_that_rests_claims_nothing_until_its_row_says_otherwise() {
     assert_eq!(board.stop(session(1)), Some(tenant()), "a stop goes over a pause");
     assert_eq!(board.stop(session(1)), None);
     board.changed(session(1));
-    assert_eq!(board.unread(NOW), [session(1)]);
+    assert_eq!(board.unread(NOW, wall()), [session(1)]);
     board.set_sender(session(1), sender(SessionState::Cold), NOW);
     assert_eq!((most(&mut board, NOW), board.pause(session(1))), (4, Some((tenant(), 1))), "its strikes are remembered");
     board.set_sender(session(1), None, NOW);

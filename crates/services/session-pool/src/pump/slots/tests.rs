@@ -162,3 +162,14 @@ fn a_replica_that_leaves_leaves_only_what_lingered_for_others_to_connect() {
     cold.down(session(1), Next::Reconnect, after(700), NOW + cold.rules.linger);
     assert_eq!(cold.finished().len(), 1, "it was not even connected");
 }
+
+#[test]
+fn the_row_of_a_connection_that_idles_is_read_now_and_then() {
+    let mut board = lingering();
+    board.set_sender(session(1), Some(device(false, None)), NOW);
+    let unread = |board: &Board, later, connected| board.unread(NOW + Duration::from_secs(later), after(connected)).len();
+    assert_eq!([unread(&board, 4, 59), unread(&board, 5, 59)], [0, 1], "it was connected a moment ago");
+    assert_eq!([unread(&board, 29, 60), unread(&board, 30, 60)], [0, 1]);
+    board.changed(session(1));
+    assert_eq!(unread(&board, 0, 60), 1, "unless somebody tells");
+}

@@ -1,0 +1,12 @@
+//! Messages lie in partitions by the time of their ids. A statement that is planned once reads every partition for `= ANY($1)`; with the
+//! bounds of the ids beside it, it reads those between them.
+
+use sea_orm::Value;
+use uuid::Uuid;
+
+/// The least and the greatest of ids, for a statement's `BETWEEN`.
+pub(super) fn bounds(ids: &[Uuid]) -> [Value; 2] {
+    let least = ids.iter().min().copied().unwrap_or_default();
+    let greatest = ids.iter().max().copied().unwrap_or_default();
+    [least.into(), greatest.into()]
+}
