@@ -153,7 +153,7 @@ impl Pump {
             // was waiting for. What was done is given up with all that is done.
             Next::Nothing if self.draining => return Ok(()),
             Next::Nothing => {}
-            // Ours as before; it is connected again as soon as something waits for it.
+            // Ours as before; it is connected again when something waits for it, and at once if it lingered.
             Next::Reconnect => return Ok(()),
             // Whoever has it by now keeps it: only our own claim ends.
             Next::LetGo => {}

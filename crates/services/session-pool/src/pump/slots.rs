@@ -101,11 +101,16 @@ impl Berth {
     pub(super) fn has_slot(&self) -> bool {
         !matches!(self.phase, Phase::Cold)
     }
+}
 
-    /// Its connection ends before its time. If it lingered, for receipts and replies, it shall linger on.
-    fn cut_off(&mut self, linger: Duration, wall: DateTime<Utc>, now: Duration) {
-        if self.used.is_some_and(|used| now.saturating_sub(used) < linger) {
-            (self.owed, self.handed) = (self.owed.or(Some(wall)), true);
+impl Entry {
+    /// Its connection, which stood since then, ends before its time. If it lingered, for receipts and replies, it shall linger on.
+    fn cut_off(&mut self, since: DateTime<Utc>, linger: Duration, wall: DateTime<Utc>, now: Duration) {
+        let sent = self.berth.used.is_some_and(|used| now.saturating_sub(used) < linger);
+        // What customers wrote is known by the row alone.
+        let heard = self.sender.as_ref().and_then(|sender| sender.last_used).filter(|used| *used >= since);
+        if sent || heard.is_some_and(|used| (wall - used).to_std().unwrap_or_default() < linger) {
+            (self.berth.owed, self.berth.handed) = (self.berth.owed.or(Some(wall)), true);
         }
     }
 }
@@ -279,7 +284,7 @@ impl Board {
         let linger = self.rules.linger;
         let take = |entry: &mut Entry| match std::mem::replace(&mut entry.berth.phase, Phase::Closing) {
             Phase::Warm(link) => {
-                entry.berth.cut_off(linger, wall, now);
+                entry.cut_off(entry.berth.since.unwrap_or(wall), linger, wall, now);
                 Some(link)
             }
             Phase::Draining(link) => Some(link),
@@ -305,7 +310,7 @@ impl Board {
             entry.berth.losses.lost((wall - since).to_std().unwrap_or_default(), now);
         }
         if matches!(phase, Phase::Warm(_)) && matches!(next, Next::Reconnect | Next::BackOff(_) | Next::Ours) {
-            entry.berth.cut_off(linger, wall, now);
+            entry.cut_off(since, linger, wall, now);
         }
         was_login
     }

@@ -134,6 +134,17 @@ fn what_lingered_until_it_was_lost_is_owed_another_and_given_up_it_is_offered() 
     assert_eq!(board.give_up(session(1)), Some(GivenUp { session: session(1), epoch: 7, offered: true }));
     assert_eq!(wanted(&mut board, after(9)), 0);
 
+    let mut heard = Board::new(Settings::default(), 4);
+    heard.set_due(&[(session(1), tenant())], &[], &alive(), NOW, wall());
+    heard.set_sender(session(1), Some(device(false, None)), NOW);
+    heard.owned(session(1), 7);
+    heard.dial(session(1), wall()).expect("it is ours");
+    assert!(heard.up(session(1), 7, Arc::new(Line), NOW).is_ok());
+    heard.set_due(&[], &[], &alive(), NOW, wall());
+    heard.set_sender(session(1), Some(Sender { last_used: Some(after(3)), ..device(false, None) }), NOW);
+    heard.down(session(1), Next::Reconnect, after(9), NOW);
+    assert_eq!(wanted(&mut heard, after(9)), 1, "a customer wrote meanwhile");
+
     let mut idle = lingering();
     let late = NOW + idle.rules.linger;
     idle.down(session(1), Next::Reconnect, after(700), late);
