@@ -305,7 +305,7 @@ async fn write_states(tx: &Tx, changed: &BTreeMap<&MessageId, &Row>) -> Result<(
          FROM UNNEST($1::uuid[], $2::smallint[], $3::int[], $4::int[], $5::bool[], $6::text[], $7::text[], $8::text[], $9::text[], $10::text[],
                      $11::smallint[])
               AS n(id, state, attempt, failures, dead_letter, reason, sent_at, delivered_at, read_at, played_at, channel)
-         WHERE s.message_id = n.id AND s.message_id BETWEEN $12 AND $13",
+         WHERE s.message_id = n.id AND s.message_id = ANY($1) AND s.message_id BETWEEN $12 AND $13",
         values,
     )
     .await?;

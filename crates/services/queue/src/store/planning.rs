@@ -77,7 +77,7 @@ impl Store {
                             j.state, c.charged, s.expires_at IS NOT NULL AND s.expires_at - c.due_at = m.expires_at - m.due_at
                      FROM queue.scheduled c JOIN queue.messages m ON m.id = c.message_id JOIN queue.message_state s USING (message_id)
                      LEFT JOIN queue.jobs j ON j.id = m.job_id
-                     WHERE c.message_id = ANY($1) AND m.id BETWEEN $3 AND $4 AND s.message_id BETWEEN $3 AND $4 AND c.due_at <= $2 AND NOT c.held
+                     WHERE c.message_id = ANY($1) AND m.id = ANY($1) AND m.id BETWEEN $3 AND $4 AND s.message_id = ANY($1) AND s.message_id BETWEEN $3 AND $4 AND c.due_at <= $2 AND NOT c.held
                      ORDER BY c.due_at, c.message_id",
                     [ids.into(), now.into(), first, last],
                 )
@@ -135,7 +135,7 @@ impl Store {
                 .rows(
                     "SELECT r.message_id, r.tenant_id, r.lane, m.window_start, m.window_end, r.due_at, j.state
                      FROM queue.ready r JOIN queue.messages m ON m.id = r.message_id LEFT JOIN queue.jobs j ON j.id = m.job_id
-                     WHERE r.message_id = ANY($1) AND m.id BETWEEN $3 AND $4 AND r.closes_at <= $2",
+                     WHERE r.message_id = ANY($1) AND m.id = ANY($1) AND m.id BETWEEN $3 AND $4 AND r.closes_at <= $2",
                     [ids.into(), now.into(), first, last],
                 )
                 .await?;

@@ -169,7 +169,7 @@ async fn known_messages(tx: &Tx, receipts: &[NewReceipt]) -> Result<HashMap<(Uui
             "INSERT INTO queue.provider_ids (session_id, provider_id, message_id, tenant_id)
              SELECT DISTINCT m.session_id, n.provider_id, m.id, m.tenant_id
              FROM UNNEST($1::uuid[], $2::text[], $3::uuid[]) AS n(session_id, provider_id, id)
-             JOIN queue.messages m USING (id, session_id) WHERE m.id BETWEEN $4 AND $5 ORDER BY 1, 2 ON CONFLICT DO NOTHING",
+             JOIN queue.messages m USING (id, session_id) WHERE m.id = ANY($3) AND m.id BETWEEN $4 AND $5 ORDER BY 1, 2 ON CONFLICT DO NOTHING",
             [
                 echoed.iter().map(|receipt| receipt.session.uuid()).collect::<Vec<_>>().into(),
                 echoed.iter().map(|receipt| receipt.provider_id.clone()).collect::<Vec<_>>().into(),

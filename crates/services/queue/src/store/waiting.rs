@@ -81,7 +81,7 @@ async fn schedule(tx: &Tx, changed: &Changed<'_>, tickets: &HashMap<MessageId, T
         "INSERT INTO queue.scheduled (message_id, tenant_id, due_at, expires_at, held, charged)
          SELECT m.id, m.tenant_id, n.due_at, n.expires_at, n.held, n.charged
          FROM UNNEST($1::uuid[], $2::timestamptz[], $3::timestamptz[], $4::bool[], $5::bool[]) AS n(id, due_at, expires_at, held, charged)
-         JOIN queue.messages m USING (id) WHERE m.id BETWEEN $6 AND $7
+         JOIN queue.messages m USING (id) WHERE m.id = ANY($1) AND m.id BETWEEN $6 AND $7
          ON CONFLICT (message_id) DO UPDATE SET due_at = excluded.due_at, expires_at = excluded.expires_at, held = excluded.held",
         values,
     )
@@ -137,7 +137,7 @@ async fn queue(tx: &Tx, changed: &Changed<'_>, known: &HashMap<MessageId, Ticket
                 nullif(n.charged_on, '')::date
          FROM UNNEST($1::uuid[], $2::smallint[], $3::timestamptz[], $4::timestamptz[], $5::text[], $6::text[])
               AS n(id, lane, due_at, expires_at, closes_at, charged_on)
-         JOIN queue.messages m USING (id) WHERE m.id BETWEEN $7 AND $8
+         JOIN queue.messages m USING (id) WHERE m.id = ANY($1) AND m.id BETWEEN $7 AND $8
          ON CONFLICT (message_id) DO UPDATE SET lane = excluded.lane, due_at = excluded.due_at, closes_at = excluded.closes_at,
              charged_on = excluded.charged_on, repeat = false",
         values,
@@ -171,7 +171,7 @@ async fn repeat(tx: &Tx, changed: &Changed<'_>) -> Result<(), DbErr> {
          INSERT INTO queue.ready (message_id, tenant_id, session_id, contact_id, lane, due_at, expires_at, repeat)
          SELECT m.id, m.tenant_id, m.session_id, m.contact_id, n.lane, n.due_at, n.expires_at, true
          FROM UNNEST($1::uuid[], $2::smallint[], $3::timestamptz[], $4::timestamptz[]) AS n(id, lane, due_at, expires_at)
-         JOIN gone ON gone.message_id = n.id JOIN queue.messages m ON m.id = n.id WHERE m.id BETWEEN $5 AND $6",
+         JOIN gone ON gone.message_id = n.id JOIN queue.messages m ON m.id = n.id WHERE m.id = ANY($1) AND m.id BETWEEN $5 AND $6",
         values,
     )
     .await?;
