@@ -297,15 +297,14 @@ async fn write_states(tx: &Tx, changed: &BTreeMap<&MessageId, &Row>) -> Result<(
         last,
     ];
     tx.run(
+        // Each row finds its place in the arrays. As a join with them, a plan made for other sizes would look for every row at every place.
         "UPDATE queue.message_state s
-         SET state = n.state, attempt = n.attempt, failures = n.failures, dead_letter = n.dead_letter, reason = n.reason,
-             sent_at = nullif(n.sent_at, '')::timestamptz, delivered_at = nullif(n.delivered_at, '')::timestamptz,
-             read_at = nullif(n.read_at, '')::timestamptz, played_at = nullif(n.played_at, '')::timestamptz,
-             channel = n.channel
-         FROM UNNEST($1::uuid[], $2::smallint[], $3::int[], $4::int[], $5::bool[], $6::text[], $7::text[], $8::text[], $9::text[], $10::text[],
-                     $11::smallint[])
-              AS n(id, state, attempt, failures, dead_letter, reason, sent_at, delivered_at, read_at, played_at, channel)
-         WHERE s.message_id = n.id AND s.message_id = ANY($1) AND s.message_id BETWEEN $12 AND $13",
+         SET (state, attempt, failures, dead_letter, reason, sent_at, delivered_at, read_at, played_at, channel) = (
+            SELECT ($2::smallint[])[n.i], ($3::int[])[n.i], ($4::int[])[n.i], ($5::bool[])[n.i], ($6::text[])[n.i],
+                   nullif(($7::text[])[n.i], '')::timestamptz, nullif(($8::text[])[n.i], '')::timestamptz,
+                   nullif(($9::text[])[n.i], '')::timestamptz, nullif(($10::text[])[n.i], '')::timestamptz, ($11::smallint[])[n.i]
+            FROM (SELECT array_position($1::uuid[], s.message_id) AS i OFFSET 0) n)
+         WHERE s.message_id = ANY($1) AND s.message_id BETWEEN $12 AND $13",
         values,
     )
     .await?;

@@ -223,8 +223,10 @@ async fn hold(
                 charged_on)
             SELECT m.id, m.tenant_id, m.session_id, m.contact_id, $4, n.epoch, $5, n.wire_id <> '', nullif(n.closes_at, '')::timestamptz,
                    nullif(n.charged_on, '')::date
-            FROM UNNEST($1::uuid[], $2::bigint[], $3::text[], $6::text[], $7::text[]) AS n(id, epoch, wire_id, closes_at, charged_on)
-            JOIN queue.messages m USING (id) WHERE m.id = ANY($1) AND m.id BETWEEN $8 AND $9
+            FROM queue.messages m CROSS JOIN LATERAL (
+                SELECT n.* FROM UNNEST($1::uuid[], $2::bigint[], $3::text[], $6::text[], $7::text[]) AS n(id, epoch, wire_id, closes_at, charged_on)
+                WHERE n.id = m.id OFFSET 0) n
+            WHERE m.id = ANY($1) AND m.id BETWEEN $8 AND $9
             RETURNING message_id, session_id, tenant_id
          )
          INSERT INTO queue.provider_ids (session_id, provider_id, message_id, tenant_id)
