@@ -40,6 +40,9 @@ pub(crate) struct ContactRow {
 
 const PHONE: i16 = AliasKind::Phone as i16;
 
+/// Where a tenant's number is found: the tenant, and the number's blind index.
+type Spot = (Uuid, Vec<u8>);
+
 impl Store {
     /// The contacts of tenants' phone numbers, in order; those that there are none of yet are new. What is wrong with one tenant is told to
     /// its callers only.
@@ -65,12 +68,12 @@ impl Store {
             )
             .await
         };
-        let mut found: HashMap<(Uuid, Vec<u8>), (ContactId, Option<Vec<u8>>)> = HashMap::new();
+        let mut found: HashMap<Spot, (ContactId, Option<Vec<u8>>)> = HashMap::new();
         for row in self.db.engine.transaction("recipients", read).await? {
             let contact = ContactId::from_uuid(row.try_get_by_index(2)?);
             found.insert((row.try_get_by_index(0)?, row.try_get_by_index(1)?), (contact, row.try_get_by_index(3)?));
         }
-        let mut made: HashMap<(Uuid, Vec<u8>), Recipient> = HashMap::new();
+        let mut made: HashMap<Spot, Recipient> = HashMap::new();
         let recipients = aliases.into_iter().map(|alias| {
             let (tenant, key, phone, index) = alias?;
             let place = (tenant.uuid(), index);
