@@ -81,6 +81,11 @@ where
         {
             batch.push(more);
         }
+        // Nobody waits any more for what was asked by those who have gone, and they may ask again.
+        batch.retain(|(_, sender)| !sender.is_closed());
+        if batch.is_empty() {
+            continue;
+        }
         next = Instant::now() + limits.apart;
         let (items, senders): (Vec<Q>, Vec<_>) = batch.into_iter().unzip();
         let working = work(items);
@@ -156,6 +161,27 @@ mod tests {
         // A full batch waits for nothing.
         batcher.call(0..10).await;
         assert_eq!(*sizes.lock().expect("no thread failed"), [1, 2, 10]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_nobody_waits_for_any_more_is_not_begun() {
+        let begun = Arc::new(AtomicUsize::new(0));
+        let counted = begun.clone();
+        let (batcher, driver) = Batcher::new(BatchLimits { at_once: 1, ..LIMITS }, move |items: Vec<usize>| {
+            counted.fetch_add(items.len(), Ordering::Relaxed);
+            async move {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+                items
+            }
+        });
+        tokio::spawn(driver);
+        let second = async {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+            assert!(tokio::time::timeout(Duration::from_millis(1), batcher.call([2])).await.is_err());
+        };
+        tokio::join!(batcher.call([1]), second);
+        assert_eq!(batcher.call([3]).await, [Some(3)]);
+        assert_eq!(begun.load(Ordering::Relaxed), 2);
     }
 
     #[tokio::test(start_paused = true)]

@@ -14,9 +14,9 @@ use crate::{
 };
 
 pub(crate) fn start(jobs: &Jobs, store: &Store, directory: &Directory, outlets: &Outlets) {
-    let (store, directory, outlets) = (store.clone(), directory.clone(), outlets.clone());
+    let (store, directory, outlets, shutdown) = (store.clone(), directory.clone(), outlets.clone(), jobs.shutdown());
     jobs.every("fallback", Duration::from_secs(1), move || {
-        let (store, directory, outlets) = (store.clone(), directory.clone(), outlets.clone());
+        let (store, directory, outlets, shutdown) = (store.clone(), directory.clone(), outlets.clone(), shutdown.clone());
         async move {
             decide(&store, &directory, &outlets).await?;
             store.give_up_fallbacks().await?;
@@ -26,7 +26,11 @@ pub(crate) fn start(jobs: &Jobs, store: &Store, directory: &Directory, outlets: 
                     return Ok::<_, Error>(());
                 }
                 let sent = taken.iter().map(|taken| send(&store, &directory, &outlets, taken));
-                futures::future::try_join_all(sent).await?;
+                // What one of them meets with ends none of the others half-way.
+                futures::future::join_all(sent).await.into_iter().collect::<Result<Vec<()>, Error>>()?;
+                if shutdown.is_cancelled() {
+                    return Ok(());
+                }
             }
         }
     });
@@ -51,8 +55,14 @@ async fn decide(store: &Store, directory: &Directory, outlets: &Outlets) -> Resu
 }
 
 async fn send(store: &Store, directory: &Directory, outlets: &Outlets, taken: &Taken) -> Result<(), Error> {
-    if !store.still_sending(taken).await? {
-        return store.end_fallback(taken, Ended::Failed).await;
+    match store.still_sending(taken).await {
+        Ok(true) => {}
+        Ok(false) => return store.end_fallback(taken, Ended::Failed).await,
+        Err(error) => {
+            // Nothing was sent yet.
+            store.end_fallback(taken, Ended::Later).await?;
+            return Err(error);
+        }
     }
     let from = directory.profile(taken.tenant).await.map(|profile| profile.name.to_string()).unwrap_or_default();
     let content = taken.content.as_ref();

@@ -124,8 +124,9 @@ pub(super) async fn apply(store: &Store, tx: &Tx, changes: Vec<Change>) -> Resul
     let mut events = Vec::new();
     for mut change in changes {
         let Some(row) = rows.get_mut(&change.message) else { continue };
-        // What WhatsApp says of an attempt of its own is no word on one that went another way, unless it arrived after all.
-        if row.channel != Channel::Whatsapp && matches!(change.fact, Fact::Rejected { .. }) {
+        // What WhatsApp says of an attempt of its own is no word on one that goes another way, unless it arrived after all.
+        let of_whatsapp = change.channel.is_none() && matches!(change.fact, Fact::Rejected { .. } | Fact::Sent);
+        if row.channel != Channel::Whatsapp && of_whatsapp {
             continue;
         }
         // WhatsApp tells whole seconds: a receipt would seem to come before what it is the receipt of.

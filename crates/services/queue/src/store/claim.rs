@@ -74,6 +74,8 @@ impl Store {
             .db
             .engine
             .transaction("claim", move |tx| async move {
+                // A call that is repeated while it is still carried out waits for what it took the first time.
+                tx.run("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", [claim.to_string().into()]).await?;
                 let repeated = claimed_before(&store, &tx, claim, &wanted).await?;
                 if !repeated.is_empty() {
                     return Ok::<_, Error>((repeated, Vec::new(), false));

@@ -1,5 +1,5 @@
-//! Messages lie in partitions by the time of their ids. A statement that is planned once looks into every partition for `= ANY($1)`; with
-//! the bounds of the ids beside it, it looks into those between them. The bounds alone would have it read everything in between.
+//! Messages lie in partitions by the time of their ids. A statement whose plan is kept looks into every partition for `= ANY($1)`; with the
+//! bounds of the ids beside it, it looks into those between them. The bounds alone would have it read everything in between.
 
 use sea_orm::Value;
 use uuid::Uuid;

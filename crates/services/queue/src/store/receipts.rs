@@ -167,7 +167,7 @@ async fn known_messages(tx: &Tx, receipts: &[NewReceipt]) -> Result<HashMap<(Uui
         let [first, last] = days::bounds(&ids);
         tx.run(
             "INSERT INTO queue.provider_ids (session_id, provider_id, message_id, tenant_id)
-             SELECT DISTINCT m.session_id, n.provider_id, m.id, m.tenant_id
+             SELECT DISTINCT m.session_id, n.provider_id COLLATE \"C\", m.id, m.tenant_id
              FROM UNNEST($1::uuid[], $2::text[], $3::uuid[]) AS n(session_id, provider_id, id)
              JOIN queue.messages m USING (id, session_id) WHERE m.id = ANY($3) AND m.id BETWEEN $4 AND $5 ORDER BY 1, 2 ON CONFLICT DO NOTHING",
             [
@@ -213,8 +213,9 @@ async fn park(tx: &Tx, receipts: &[NewReceipt], now: DateTime<Utc>) -> Result<()
     ];
     tx.run(
         "INSERT INTO queue.parked_receipts (session_id, provider_id, kind, reason, retry, at, parked_at)
-         SELECT n.*, $7 FROM UNNEST($1::uuid[], $2::text[], $3::smallint[], $4::text[], $5::bool[], $6::timestamptz[]) AS n
-         ON CONFLICT DO NOTHING",
+         SELECT n.*, $7 FROM UNNEST($1::uuid[], $2::text[], $3::smallint[], $4::text[], $5::bool[], $6::timestamptz[])
+            AS n(session_id, provider_id, kind, reason, retry, at)
+         ORDER BY n.session_id, n.provider_id COLLATE \"C\", n.kind ON CONFLICT DO NOTHING",
         values,
     )
     .await?;

@@ -11,6 +11,8 @@ use crate::{Error, state::Fact};
 
 /// Messages in one turn.
 const TURN: i64 = 500;
+/// Keys forgotten in one commit.
+const FORGOTTEN: u64 = 5000;
 /// How long idempotency keys are kept.
 const KEYS_KEPT: TimeDelta = TimeDelta::days(7);
 /// How long receipts of unknown messages are kept.
@@ -68,10 +70,16 @@ impl Store {
     /// Forgets keys and parked receipts that are older than they are kept.
     pub(crate) async fn forget(&self) -> Result<(), Error> {
         let now = self.now();
+        let mut gone = FORGOTTEN;
+        while gone == FORGOTTEN {
+            let keys = move |tx: Tx| async move {
+                let sql = "DELETE FROM queue.idempotency_keys WHERE (tenant_id, key) IN
+                           (SELECT tenant_id, key FROM queue.idempotency_keys WHERE created_at < $1 LIMIT $2)";
+                tx.run(sql, [(now - KEYS_KEPT).into(), FORGOTTEN.cast_signed().into()]).await
+            };
+            gone = self.db.engine.transaction::<_, _, DbErr, _>("forget keys", keys).await?;
+        }
         let work = move |tx: Tx| async move {
-            let keys = "DELETE FROM queue.idempotency_keys WHERE (tenant_id, key) IN
-                        (SELECT tenant_id, key FROM queue.idempotency_keys WHERE created_at < $1 LIMIT 5000)";
-            tx.run(keys, [(now - KEYS_KEPT).into()]).await?;
             let jobs = "UPDATE queue.jobs SET idempotency_key = NULL WHERE idempotency_key IS NOT NULL AND created_at < $1";
             tx.run(jobs, [(now - KEYS_KEPT).into()]).await?;
             tx.run("DELETE FROM queue.parked_receipts WHERE parked_at < $1", [(now - PARKED_KEPT).into()]).await?;

@@ -195,6 +195,26 @@ async fn what_was_not_taken_is_tried_again_and_what_may_have_arrived_is_not() ->
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_acknowledgement_that_comes_late_ends_no_other_way_that_has_begun() -> Result<()> {
+    let outside = Outside::begin(&[FallbackChannel::Sms]).await?;
+    outside.tell("sms", json!({"status": 503, "times": 2})).await?;
+    let claimed = outside.fails("", "undeliverable").await?;
+    let id = claimed.message_id.as_str();
+    eventually(Duration::from_secs(10), || async {
+        let message = outside.house.message(outside.tenant, id).await?;
+        ensure!((message.state(), message.channel()) == (MessageState::Sending, Channel::Sms), "{message:?}");
+        Ok(())
+    })
+    .await?;
+    outside.house.report(&claimed, Outcome::Acknowledged(Acknowledged { provider_id: "wamid.1".into() })).await?;
+    let message = outside.house.message(outside.tenant, id).await?;
+    assert_eq!((message.state(), message.channel()), (MessageState::Sending, Channel::Sms));
+    outside.reaches(id, MessageState::Sent, Channel::Sms, "").await?;
+    assert_eq!(outside.look("sms").await?.len(), 1);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_a_replica_took_with_it_ends_and_is_not_sent_again() -> Result<()> {
     let outside = Outside::begin(&[FallbackChannel::Sms]).await?;
     let taken =

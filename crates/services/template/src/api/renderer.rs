@@ -1,9 +1,6 @@
 //! `RendererService`.
 
-use std::{
-    collections::{HashMap, hash_map::Entry as Slot},
-    sync::Arc,
-};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use barid_domain::TenantId;
 use barid_proto::{
@@ -23,6 +20,9 @@ use crate::{
     render::{Locale, Tenant},
 };
 
+/// How long a tenant and its templates may be looked for: less than a caller waits.
+const LOOK_UP: Duration = Duration::from_secs(2);
+
 /// Tenant, template and locale as an item names them.
 type Wanted = (String, String, String);
 /// What an item is rendered with: its tenant, locale and template, or why there is none.
@@ -40,12 +40,17 @@ impl RendererService for State {
             item.tenant_id.clone_from(&tenant_id);
         }
         // A bulk of messages mostly has one tenant, template and locale.
-        let mut found: HashMap<Wanted, Result<Found, Status>> = HashMap::new();
+        let mut different: HashMap<Wanted, &RenderItem> = HashMap::new();
         for item in &items {
-            if let Slot::Vacant(slot) = found.entry(wanted(item)) {
-                slot.insert(self.find(item).await);
-            }
+            different.entry(wanted(item)).or_insert(item);
         }
+        // At once and each with a bound of its own, so that one that hangs holds up no other tenant's.
+        let found = different.into_iter().map(async |(wanted, item)| {
+            let late =
+                |_| Err(fault(Code::Unavailable, "TENANT_UNAVAILABLE", "the tenant's settings cannot be read at the moment; try again"));
+            (wanted, tokio::time::timeout(LOOK_UP, self.find(item)).await.unwrap_or_else(late))
+        });
+        let found: HashMap<Wanted, Result<Found, Status>> = futures::future::join_all(found).await.into_iter().collect();
         // Hundreds of messages take tens of milliseconds of processor.
         let work = move || items.into_iter().map(|item| RenderOutcome { outcome: Some(outcome(item, &found)) }).collect();
         let outcomes = tokio::task::spawn_blocking(work).await.map_err(|error| {
