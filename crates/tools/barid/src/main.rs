@@ -19,12 +19,6 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use cli::{Cli, Command};
-use tikv_jemallocator::Jemalloc;
-
-/// A session is linked and logged in with bursts of large values among small ones that stay. The system's allocator keeps the gaps between
-/// them; this one gives most of them back.
-#[global_allocator]
-static ALLOCATOR: Jemalloc = Jemalloc;
 
 #[tokio::main]
 async fn main() -> ExitCode {
