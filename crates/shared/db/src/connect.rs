@@ -64,7 +64,7 @@ impl Db {
 
 /// What engines do goes along keys, from table to table in the order in which a query names them. Left to itself the planner takes a table
 /// that was not analysed yet for empty, and the plan that it then chooses, to read the whole of it, stays with the connection while the table
-/// grows. What reads partitions is planned anew each time: a plan for all times would lock every one of them.
+/// grows. No plan is forced to stay: one for all partitions would lock every one of them.
 const KEYS_ONLY: [(&str, &str); 7] = [
     ("enable_seqscan", "off"),
     ("enable_hashjoin", "off"),

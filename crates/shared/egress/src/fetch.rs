@@ -17,7 +17,7 @@ use reqwest::{
 };
 use url::Url;
 
-use crate::{BuildError, Error, Resolve, Settings, System, describe, guard::Guard, resolve::Guarded};
+use crate::{BuildError, Error, Resolve, Settings, System, client::guarded, describe, guard::Guard};
 
 /// Fetches URLs. Clone it freely.
 #[derive(Clone)]
@@ -67,28 +67,9 @@ impl Fetcher {
 
     /// With another way to find addresses than the machine's. They are judged all the same.
     pub fn with_resolver(settings: &Settings, resolver: impl Resolve) -> Result<Self, BuildError> {
-        let problems = settings.problems();
-        if !problems.is_empty() {
-            return Err(BuildError::Settings(problems));
-        }
-        let guard = Arc::new(Guard::new(settings));
-        let client = Client::builder()
-            .user_agent(concat!("Barid/", env!("CARGO_PKG_VERSION")))
-            .dns_resolver(Arc::new(Guarded { inner: Arc::new(resolver), guard: guard.clone() }))
-            .redirect(policy(guard.clone(), settings.max_redirects))
-            .https_only(!settings.allow_http)
-            .no_proxy()
-            // Signed links must not be told to whom they redirect to.
-            .referer(false)
-            // Features that another crate turns on must not let compressed bodies grow here.
-            .no_gzip()
-            .no_brotli()
-            .no_zstd()
-            .no_deflate()
-            .connect_timeout(settings.connect_timeout)
-            .timeout(settings.total_timeout)
-            .pool_max_idle_per_host(2)
-            .build()?;
+        let (client, guard) = guarded(settings, resolver)?;
+        // Signed links must not be told to whom they redirect to.
+        let client = client.redirect(policy(guard.clone(), settings.max_redirects)).referer(false).build()?;
         Ok(Self { client, guard, patience: settings.total_timeout })
     }
 

@@ -39,6 +39,7 @@
 //! only the well-known prefixes can be told from other public addresses.
 
 mod address;
+mod client;
 mod describe;
 mod error;
 mod fetch;

@@ -9,7 +9,7 @@ use reqwest::{
     redirect,
 };
 
-use crate::{BuildError, Settings, System, guard::Guard, resolve::Guarded};
+use crate::{BuildError, Settings, System, client::guarded, guard::Guard};
 
 /// Sends requests that change something elsewhere. Redirects are not followed: they would be sent twice, or changed.
 #[derive(Clone)]
@@ -54,23 +54,9 @@ impl Sender {
     const LARGEST: usize = 64 * 1024;
 
     pub fn new(settings: &Settings) -> Result<Self, BuildError> {
-        let problems = settings.problems();
-        if !problems.is_empty() {
-            return Err(BuildError::Settings(problems));
-        }
-        let guard = Arc::new(Guard::new(settings));
-        let client = Client::builder()
-            .user_agent(concat!("Barid/", env!("CARGO_PKG_VERSION")))
-            .dns_resolver(Arc::new(Guarded { inner: Arc::new(System), guard: guard.clone() }))
-            .redirect(redirect::Policy::none())
-            .https_only(!settings.allow_http)
-            .no_proxy()
-            .connect_timeout(settings.connect_timeout)
-            .timeout(settings.total_timeout)
-            // A connection that was closed meanwhile would leave it open whether a request arrived.
-            .pool_idle_timeout(Duration::from_secs(5))
-            .pool_max_idle_per_host(2)
-            .build()?;
+        let (client, guard) = guarded(settings, System)?;
+        // A connection that was closed meanwhile would leave it open whether a request arrived.
+        let client = client.redirect(redirect::Policy::none()).pool_idle_timeout(Duration::from_secs(5)).build()?;
         Ok(Self { client, guard })
     }
 

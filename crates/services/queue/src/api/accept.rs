@@ -14,6 +14,7 @@ use tonic::Status;
 
 use super::{State, references};
 use crate::{
+    channel::Channel,
     clients::{Profile, RenderRequest},
     content::Content,
     draft::{self, Draft, Key},
@@ -295,6 +296,7 @@ fn view(message: &NewMessage, content: Content) -> MessageView {
             let (start, end) = window.texts();
             SendWindow { start, end }
         }),
+        channel: Channel::Whatsapp as i32,
         ..MessageView::default()
     }
 }

@@ -229,3 +229,21 @@ async fn what_breaks_the_rules_is_refused_with_its_field() -> Result<()> {
     }
     Ok(())
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_acceptance_answers_is_what_the_ledger_shows() -> Result<()> {
+    let house = House::start().await?;
+    let (tenant, session): (TenantId, SessionId) = (house.ids.mint(), house.ids.mint());
+    let request = SendMessageRequest {
+        session_id: session.to_string(),
+        recipient: "201000000001".into(),
+        text: "Your invoice: 120 EGP".into(),
+        client_reference: "INV-7".into(),
+        ..SendMessageRequest::default()
+    };
+    let answered = house.hand_over(tenant, request).await?;
+    let mut shown = house.message(tenant, &answered.id).await?;
+    shown.history.clear();
+    assert_eq!(answered, shown);
+    Ok(())
+}
