@@ -127,8 +127,10 @@ pub enum Fact {
     GivenUp,
     /// Someone had a dead letter sent again: it becomes due anew, with all that goes with it.
     Redriven,
-    /// What failed for good goes another way.
-    FellBack,
+    /// What failed for good in this attempt goes another way.
+    FellBack {
+        attempt: u32,
+    },
 }
 
 /// Attempts that may fail before a message becomes a dead letter: the first and three more.
@@ -174,7 +176,7 @@ pub fn follow(from: Standing, fact: Fact) -> Vec<Standing> {
         Fact::Cancelled if from.state.waits() => vec![to(State::Cancelled)],
         Fact::Expired if from.state.waits() => vec![to(State::Expired)],
         Fact::GivenUp if from.state.waits() || from.state == State::Uncertain => vec![dead],
-        Fact::FellBack if from.dead_letter => {
+        Fact::FellBack { attempt } if from.dead_letter && attempt == from.attempt => {
             vec![Standing { state: State::Sending, attempt: from.attempt + 1, dead_letter: false, ..from }]
         }
         Fact::Redriven if from.dead_letter => vec![Standing { state: State::Scheduled, failures: 0, dead_letter: false, ..from }],

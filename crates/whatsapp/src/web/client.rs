@@ -13,6 +13,7 @@ use whatsapp_rust::{
 use super::{
     Closed, Options, Shared, Sink,
     acks::Acks,
+    barrier::Barrier,
     fate::Fate,
     handler::{Durable, Handler},
     inbox::Inbox,
@@ -61,7 +62,15 @@ pub(super) async fn build(
     let veil = Arc::new(Veil::new(store.clone(), options.presence, logins));
     let pulse = Arc::new(Pulse::default());
     let acks = Arc::new(Acks::default());
-    let line = Line { dialer: shared.dialer.clone(), fate: fate.clone(), inbox: inbox.clone(), veil: veil.clone(), pulse: pulse.clone() };
+    let barrier = Arc::new(Barrier::default());
+    let line = Line {
+        dialer: shared.dialer.clone(),
+        fate: fate.clone(),
+        inbox: inbox.clone(),
+        veil: veil.clone(),
+        pulse: pulse.clone(),
+        barrier: barrier.clone(),
+    };
     let build = Client::builder()
         .with_runtime(TokioRuntime)
         .with_persistence_manager(manager)
@@ -79,7 +88,7 @@ pub(super) async fn build(
     store.tried();
     let client = build.into_client();
     veil.watch(&client);
-    let handler = Arc::new(Handler::new(&client, fate.clone(), acks.clone(), inbox.clone(), options.presence));
+    let handler = Arc::new(Handler::new(&client, fate.clone(), acks.clone(), inbox.clone(), barrier, options.presence));
     client.subscribe_handler(handler.clone()).detach();
     Ok(Live { client, store, fate, inbox, acks, pulse, veil, handler, knew_server })
 }

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
-use super::Closed;
+use super::{Closed, Hold};
 
 /// Something that happened on a connection. Debug output names no numbers.
 #[derive(Clone, PartialEq)]
@@ -30,6 +30,8 @@ pub struct Receipt {
     pub kind: ReceiptKind,
     pub from: Person,
     pub time: DateTime<Utc>,
+    /// To be released once it is durable: until then the connection confirms and sends nothing more.
+    pub hold: Hold,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

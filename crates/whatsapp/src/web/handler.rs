@@ -17,6 +17,7 @@ use whatsapp_rust::{Client, InboundDurabilityHook, anyhow};
 use super::{
     Alias, Chat, Closed, Event, Inbound, InboundKind, Person, Receipt, ReceiptKind, Sink,
     acks::Acks,
+    barrier::Barrier,
     fate::Fate,
     inbound,
     inbox::Inbox,
@@ -60,6 +61,7 @@ pub(super) struct Handler {
     fate: Arc<Fate>,
     acks: Arc<Acks>,
     inbox: Arc<Inbox<Step>>,
+    barrier: Arc<Barrier>,
     presence: bool,
     /// Whether the login is over and what was kept for us has arrived.
     ready: watch::Sender<bool>,
@@ -67,9 +69,16 @@ pub(super) struct Handler {
 }
 
 impl Handler {
-    pub fn new(client: &Arc<Client>, fate: Arc<Fate>, acks: Arc<Acks>, inbox: Arc<Inbox<Step>>, presence: bool) -> Self {
+    pub fn new(
+        client: &Arc<Client>,
+        fate: Arc<Fate>,
+        acks: Arc<Acks>,
+        inbox: Arc<Inbox<Step>>,
+        barrier: Arc<Barrier>,
+        presence: bool,
+    ) -> Self {
         let ready = watch::Sender::new(false);
-        Self { client: Arc::downgrade(client), fate, acks, inbox, presence, ready, told: Mutex::default() }
+        Self { client: Arc::downgrade(client), fate, acks, inbox, barrier, presence, ready, told: Mutex::default() }
     }
 
     pub fn ready(&self) -> watch::Receiver<bool> {
@@ -116,7 +125,8 @@ impl Handler {
         }
         let from = inbound::person(&receipt.source.sender, receipt.source.sender_alt.as_ref(), "");
         self.learn(&from);
-        self.tell(Event::Receipt(Receipt { provider_ids: receipt.message_ids.clone(), kind, from, time: receipt.timestamp }));
+        let (provider_ids, hold) = (receipt.message_ids.clone(), self.barrier.hold());
+        self.tell(Event::Receipt(Receipt { provider_ids, kind, from, time: receipt.timestamp, hold }));
     }
 
     /// The library announced the account when it learnt its name.

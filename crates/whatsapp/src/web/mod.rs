@@ -6,7 +6,8 @@
 //!
 //! **Nothing is lost or dropped.** A message is committed by the sink before WhatsApp is told that it arrived. Everything else is an
 //! [`Event`], in order, in a queue of the connection's own; while that holds [`Settings::event_queue`] events the socket is not read, so
-//! what the reader does not take stays with WhatsApp and memory stays bounded. Read [`Connection::next_event`] all the time.
+//! what the reader does not take stays with WhatsApp and memory stays bounded. Read [`Connection::next_event`] all the time. A receipt is
+//! confirmed once its [`Hold`] is released, which its reader does when it is durable; until then the connection writes nothing.
 //!
 //! **SENT means that WhatsApp said so.** A send waits for the server's ack of its wire id. An ack with an error code is a failure with a
 //! reason; none within [`Settings::ack_timeout`] is [`Action::Uncertain`](crate::Action::Uncertain) and may be sent again with the same wire id.
@@ -17,6 +18,7 @@
 //! `Mex`, `PresenceHandler`, `ChatstateHandler`, `TcToken`, `UnifiedSession`, `blocklist` and `usync`, with what they have after a slash.
 
 mod acks;
+mod barrier;
 mod cells;
 mod client;
 mod closed;
@@ -44,6 +46,7 @@ mod transport;
 
 use std::{path::PathBuf, sync::Arc};
 
+pub use barrier::Hold;
 pub use cells::{Cell, CellError, Cells, Change, Kind};
 pub use closed::{Closed, Next};
 pub use connection::{ConnectError, Connection, NumberCheck};

@@ -1,7 +1,7 @@
 //! The socket under a connection.
 //!
 //! It reads a frame only when the one before was taken and there is room in the connection's queue of events: what the pool does not
-//! take in time stays with WhatsApp, and memory stays bounded without anything being dropped. It writes nothing once the lease is lost.
+//! take in time stays with WhatsApp, and memory stays bounded without anything being dropped. It writes nothing before what it heard is durable, and nothing once the lease is lost.
 
 use std::{sync::Arc, time::Duration};
 
@@ -24,7 +24,7 @@ use tokio_rustls::TlsConnector;
 use tokio_websockets::{ClientBuilder, Config, Limits, Message, WebSocketStream};
 use wacore::net::{DisconnectReason, Transport, TransportEvent, TransportFactory, WHATSAPP_WEB_ORIGIN};
 
-use super::{Closed, fate::Fate, inbox::Inbox, pairing::Step, presence::Veil, pulse::Pulse};
+use super::{Closed, barrier::Barrier, fate::Fate, inbox::Inbox, pairing::Step, presence::Veil, pulse::Pulse};
 
 trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
@@ -36,6 +36,9 @@ const MAX_MESSAGE: usize = 16 << 20;
 
 /// The library takes one read at a time; the second slot only saves waking twice.
 const READ_AHEAD: usize = 2;
+
+/// How long frames wait until what was heard before them is durable. Shorter than a send waits for its ack.
+const HELD: Duration = Duration::from_secs(8);
 
 /// Where sockets come from. One per process.
 pub(super) struct Dialer {
@@ -82,6 +85,7 @@ pub(super) struct Line {
     pub inbox: Arc<Inbox<Step>>,
     pub veil: Arc<Veil>,
     pub pulse: Arc<Pulse>,
+    pub barrier: Arc<Barrier>,
 }
 
 #[async_trait]
@@ -104,7 +108,8 @@ impl TransportFactory for Line {
         let (stop, stopped) = watch::channel(false);
         sender.try_send(TransportEvent::Connected)?;
         tokio::spawn(read(stream, sender, stopped, self.inbox.clone(), self.pulse.clone()));
-        let wire = Wire { sink: tokio::sync::Mutex::new(Some(sink)), stop, fate: self.fate.clone(), veil: self.veil.clone() };
+        let sink = tokio::sync::Mutex::new(Some(sink));
+        let wire = Wire { sink, stop, fate: self.fate.clone(), veil: self.veil.clone(), barrier: self.barrier.clone() };
         Ok((Arc::new(wire), receiver))
     }
 }
@@ -115,12 +120,18 @@ struct Wire {
     stop: watch::Sender<bool>,
     fate: Arc<Fate>,
     veil: Arc<Veil>,
+    barrier: Arc<Barrier>,
 }
 
 #[async_trait]
 impl Transport for Wire {
     async fn send(&self, data: Bytes) -> Result<(), whatsapp_rust::anyhow::Error> {
         self.veil.before_frame();
+        if tokio::time::timeout(HELD, self.barrier.clear()).await.is_err() {
+            // Unconfirmed, it is told again on the next connection.
+            self.fate.end(Closed::Store { detail: "what was heard could not be kept".into() });
+            return Err(Closed::Asked.into());
+        }
         let mut sink = self.sink.lock().await;
         // Under the lock: what waited for it while the lease was lost must not go out either.
         if self.fate.is_stale() {

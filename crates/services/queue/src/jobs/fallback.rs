@@ -1,6 +1,6 @@
 //! Messages that failed for good take another way, where their tenant chose one and it reaches the customer.
 
-use std::time::Duration;
+use std::{collections::HashSet, time::Duration};
 
 use barid_runtime::Jobs;
 
@@ -37,21 +37,37 @@ pub(crate) fn start(jobs: &Jobs, store: &Store, directory: &Directory, outlets: 
 }
 
 async fn decide(store: &Store, directory: &Directory, outlets: &Outlets) -> Result<(), Error> {
-    let mut decided = Vec::new();
-    for failed in store.undecided().await? {
-        let profile = match directory.profile(failed.tenant).await {
-            Ok(profile) => profile,
-            // It waits until its tenant can be looked up again, if it ever can.
-            Err(status) if status.code() == tonic::Code::NotFound => {
-                decided.push((failed.message, None));
-                continue;
-            }
-            Err(_) => continue,
-        };
-        let reaches = |channel| outlets.has(channel) && failed.content.as_ref().is_some_and(|content| address(content, channel).is_some());
-        decided.push((failed.message, profile.fallback.next(failed.channel, &failed.reason, reaches)));
+    // Those of a tenant that cannot be looked up wait for the next time, and keep nobody else waiting.
+    let mut unreachable = HashSet::new();
+    loop {
+        let known = unreachable.len();
+        let failed = store.undecided(&unreachable).await?;
+        let mut decided = Vec::new();
+        for failed in failed {
+            let channel = match directory.profile(failed.tenant).await {
+                Ok(profile) => {
+                    let reaches = |channel| {
+                        outlets.has(channel) && failed.content.as_ref().is_some_and(|content| address(content, channel).is_some())
+                    };
+                    profile.fallback.next(failed.channel, &failed.reason, reaches)
+                }
+                Err(status) if status.code() == tonic::Code::NotFound => None,
+                Err(status) => {
+                    if unreachable.insert(failed.tenant) {
+                        tracing::warn!(tenant = %failed.tenant, %status, "fallbacks wait until their tenant can be looked up");
+                    }
+                    continue;
+                }
+            };
+            decided.push((failed, channel));
+        }
+        if !decided.is_empty() {
+            store.decide(decided).await?;
+        }
+        if unreachable.len() == known {
+            return Ok(());
+        }
     }
-    if decided.is_empty() { Ok(()) } else { store.decide(decided).await }
 }
 
 async fn send(store: &Store, directory: &Directory, outlets: &Outlets, taken: &Taken) -> Result<(), Error> {

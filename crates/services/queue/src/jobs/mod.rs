@@ -4,6 +4,7 @@ mod expire;
 mod fallback;
 mod forget;
 mod hours;
+mod parked;
 mod partitions;
 mod plan;
 mod settle;
@@ -23,5 +24,6 @@ pub(crate) fn start(jobs: &Jobs, store: &Store, directory: &Directory, config: &
     settle::start(jobs, store);
     hours::start(jobs, store);
     fallback::start(jobs, store, directory, outlets);
+    parked::start(jobs, store);
     partitions::start(jobs, store, config, lag);
 }

@@ -15,7 +15,6 @@ fn every_standing() -> impl Iterator<Item = Standing> {
 fn every_fact() -> Vec<Fact> {
     let mut facts = vec![
         Fact::Due,
-        Fact::FellBack,
         Fact::Deferred,
         Fact::Claimed,
         Fact::Repeated,
@@ -31,7 +30,13 @@ fn every_fact() -> Vec<Fact> {
         Fact::Rejected { retry: false },
     ];
     for attempt in 0..5 {
-        facts.extend([Fact::AttemptFailed { attempt }, Fact::Dead { attempt }, Fact::Returned { attempt }, Fact::Uncertain { attempt }]);
+        facts.extend([
+            Fact::AttemptFailed { attempt },
+            Fact::Dead { attempt },
+            Fact::Returned { attempt },
+            Fact::Uncertain { attempt },
+            Fact::FellBack { attempt },
+        ]);
     }
     facts
 }
@@ -92,7 +97,7 @@ fn what_was_played_was_read_and_is_told_once() {
 fn only_what_is_uncertain_is_repeated_and_that_costs_no_retry() {
     for (from, fact, path) in every_step() {
         let again = path.iter().any(|to| to.state == State::Sending);
-        let dead = from.dead_letter && fact == Fact::FellBack;
+        let dead = from.dead_letter && fact == Fact::FellBack { attempt: from.attempt };
         assert_eq!(again, dead || matches!((from.state, fact), (State::Queued, Fact::Claimed) | (State::Uncertain, Fact::Repeated)));
         if fact == Fact::Repeated && again {
             assert_eq!(path, [Standing { state: State::Sending, attempt: from.attempt + 1, ..from }]);
@@ -122,7 +127,11 @@ fn the_same_fact_twice_changes_nothing_more() {
 #[test]
 fn commands_of_another_attempt_change_nothing() {
     for (from, fact, path) in every_step() {
-        if let Fact::AttemptFailed { attempt } | Fact::Dead { attempt } | Fact::Returned { attempt } | Fact::Uncertain { attempt } = fact
+        if let Fact::AttemptFailed { attempt }
+        | Fact::Dead { attempt }
+        | Fact::Returned { attempt }
+        | Fact::Uncertain { attempt }
+        | Fact::FellBack { attempt } = fact
             && attempt != from.attempt
         {
             assert!(path.is_empty(), "{from:?} {fact:?}");
@@ -135,7 +144,7 @@ fn attempts_only_rise_and_dead_letters_have_failed() {
     for (from, fact, path) in every_step() {
         for to in path {
             assert!(to.attempt >= from.attempt);
-            assert_eq!(to.attempt, from.attempt + u32::from(matches!(fact, Fact::Claimed | Fact::Repeated | Fact::FellBack)));
+            assert_eq!(to.attempt, from.attempt + u32::from(matches!(fact, Fact::Claimed | Fact::Repeated | Fact::FellBack { .. })));
             assert!(!to.dead_letter || to.state == State::Failed);
             assert!(to.failures <= MAX_FAILURES);
         }

@@ -1,6 +1,8 @@
 //! What goes another way than WhatsApp. A message that takes one is SENDING from the commit that decides it; who sends it holds its row, so that
 //! it is sent once, and one whose sender went away is not sent again.
 
+use std::collections::HashSet;
+
 use barid_db::Tx;
 use barid_domain::{MessageId, TenantId};
 use chrono::{DateTime, TimeDelta, Utc};
@@ -31,6 +33,9 @@ const AGAIN: TimeDelta = TimeDelta::seconds(5);
 pub(crate) struct Failed {
     pub message: MessageId,
     pub tenant: TenantId,
+    /// Its attempts so far, and since when it is a dead letter: what is decided counts for these only.
+    pub attempt: u32,
+    pub at: DateTime<Utc>,
     /// The way that failed, and why.
     pub channel: Channel,
     pub reason: String,
@@ -59,24 +64,27 @@ pub(crate) enum Ended {
 }
 
 impl Store {
-    /// Dead letters of which nobody has decided yet, oldest first.
-    pub(crate) async fn undecided(&self) -> Result<Vec<Failed>, Error> {
+    /// Dead letters of which nobody has decided yet, oldest first, without those of some tenants.
+    pub(crate) async fn undecided(&self, without: &HashSet<TenantId>) -> Result<Vec<Failed>, Error> {
         let store = self.clone();
+        let without: Vec<Uuid> = without.iter().map(|tenant| tenant.uuid()).collect();
         let read = move |tx: Tx| async move {
-            let ids = planning::ids(
-                tx.rows("SELECT message_id FROM queue.dead_letters WHERE NOT considered ORDER BY at LIMIT $1", [TURN.into()]).await?,
-            )?;
+            let ids = "SELECT message_id FROM queue.dead_letters WHERE NOT considered AND tenant_id <> ALL($2) ORDER BY at LIMIT $1";
+            let ids = planning::ids(tx.rows(ids, [TURN.into(), without.into()]).await?)?;
             if ids.is_empty() {
                 return Ok(Vec::new());
             }
-            let sql = "SELECT s.message_id, s.tenant_id, s.channel, s.reason, m.content FROM queue.message_state s
-                       JOIN queue.messages m ON m.id = s.message_id WHERE s.message_id = ANY($1) AND m.id = ANY($1)";
+            let sql = "SELECT s.message_id, s.tenant_id, s.channel, s.reason, m.content, s.attempt, d.at FROM queue.message_state s
+                       JOIN queue.messages m ON m.id = s.message_id JOIN queue.dead_letters d ON d.message_id = s.message_id
+                       WHERE s.message_id = ANY($1) AND m.id = ANY($1) AND d.message_id = ANY($1)";
             let mut failed = Vec::new();
             for row in tx.rows(sql, [ids.into()]).await? {
                 let (message, tenant) = (MessageId::from_uuid(row.try_get_by_index(0)?), TenantId::from_uuid(row.try_get_by_index(1)?));
                 failed.push(Failed {
                     message,
                     tenant,
+                    attempt: row.try_get_by_index::<i32>(5)?.cast_unsigned(),
+                    at: row.try_get_by_index(6)?,
                     channel: Channel::from_number(row.try_get_by_index(2)?).unwrap_or_default(),
                     reason: row.try_get_by_index(3)?,
                     content: store.content(tenant, message, &row.try_get_by_index::<Vec<u8>>(4)?).await,
@@ -88,14 +96,15 @@ impl Store {
     }
 
     /// Has dead letters take another way, each on a channel, or stay what they are.
-    pub(crate) async fn decide(&self, decided: Vec<(MessageId, Option<Channel>)>) -> Result<(), Error> {
+    pub(crate) async fn decide(&self, decided: Vec<(Failed, Option<Channel>)>) -> Result<(), Error> {
         let (store, now) = (self.clone(), self.now());
         let work = move |tx: Tx| async move {
-            let changes = decided
-                .iter()
-                .filter_map(|(message, channel)| Some(Change { channel: Some((*channel)?), ..Change::new(*message, Fact::FellBack, now) }));
+            let changes = decided.iter().filter_map(|(failed, channel)| {
+                let fact = Fact::FellBack { attempt: failed.attempt };
+                Some(Change { channel: Some((*channel)?), ..Change::new(failed.message, fact, now) })
+            });
             let standings = apply::apply(&store, &tx, changes.collect()).await?;
-            for (message, channel) in &decided {
+            for (Failed { message, .. }, channel) in &decided {
                 let Some(channel) = channel else { continue };
                 // Someone else may have decided it, or sent it again.
                 let Some(standing) = standings.get(message).filter(|standing| standing.before != standing.after) else { continue };
@@ -104,11 +113,13 @@ impl Store {
                 let values = [message.uuid().into(), (*channel as i16).into(), standing.after.attempt.cast_signed().into(), now.into()];
                 tx.run(insert, values).await?;
             }
-            let rest: Vec<Uuid> = decided.iter().filter(|(_, channel)| channel.is_none()).map(|(message, _)| message.uuid()).collect();
+            let (rest, times): (Vec<Uuid>, Vec<DateTime<Utc>>) =
+                decided.iter().filter(|(_, channel)| channel.is_none()).map(|(failed, _)| (failed.message.uuid(), failed.at)).unzip();
             tx.run(
                 "UPDATE queue.dead_letters SET considered = true WHERE message_id IN (
-                            SELECT message_id FROM queue.dead_letters WHERE message_id = ANY($1) ORDER BY message_id FOR UPDATE)",
-                [rest.into()],
+                    SELECT d.message_id FROM UNNEST($1::uuid[], $2::timestamptz[]) AS n(message_id, at)
+                    JOIN queue.dead_letters d USING (message_id, at) ORDER BY d.message_id FOR UPDATE OF d)",
+                [rest.into(), times.into()],
             )
             .await?;
             Ok::<_, Error>(())

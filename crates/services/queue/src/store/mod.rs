@@ -17,6 +17,7 @@ mod fence;
 mod form;
 mod inbound;
 mod jobs;
+mod keys;
 mod messages;
 mod overview;
 mod partitions;

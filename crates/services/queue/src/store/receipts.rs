@@ -4,12 +4,17 @@ use std::collections::{BTreeMap, HashMap};
 
 use barid_db::Tx;
 use barid_domain::{MessageId, SessionId};
-use chrono::{DateTime, Utc};
-use sea_orm::DbErr;
+use chrono::{DateTime, TimeDelta, Utc};
+use sea_orm::{DbErr, QueryResult};
 use uuid::Uuid;
 
 use super::{Change, Store, apply, days};
 use crate::{Error, state::Fact};
+
+/// Parked receipts looked at in one turn.
+const TURN: i64 = 500;
+/// How long two commits may have been under way without seeing each other. Longer than a transaction may take.
+const RACE: TimeDelta = TimeDelta::minutes(2);
 
 /// What a receipt tells. The numbers are those of the API and of the ledger.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,6 +78,30 @@ impl Store {
         };
         let applied = self.db.engine.transaction("outcomes", report).await?;
         self.committed(applied > 0).await;
+        Ok(applied)
+    }
+
+    /// Applies receipts that were parked while another commit made their message known; says how many messages changed.
+    pub(crate) async fn apply_parked(&self) -> Result<u32, Error> {
+        let (store, now) = (self.clone(), self.now());
+        let work = move |tx: Tx| async move {
+            // Those parked longer ago than any commit takes have been seen by it, or their message is not of ours.
+            let sql = "WITH known AS (
+                           SELECT p.session_id, p.provider_id, i.message_id FROM queue.parked_receipts p
+                           CROSS JOIN LATERAL (SELECT i.message_id FROM queue.provider_ids i
+                               WHERE i.session_id = p.session_id AND i.provider_id = p.provider_id LIMIT 1) i
+                           WHERE p.parked_at > $1 ORDER BY p.parked_at LIMIT $2)
+                       DELETE FROM queue.parked_receipts p USING (SELECT DISTINCT * FROM known) k
+                       WHERE p.session_id = k.session_id AND p.provider_id = k.provider_id
+                       RETURNING k.message_id, p.kind, p.reason, p.retry, p.at";
+            let rows = tx.rows(sql, [(now - RACE).into(), TURN.into()]).await?;
+            let changes = parked_changes(&rows)?;
+            count(apply::apply(&store, &tx, changes).await?)
+        };
+        let applied = self.db.engine.transaction("parked receipts", work).await?;
+        if applied > 0 {
+            self.committed(false).await;
+        }
         Ok(applied)
     }
 
@@ -144,6 +173,11 @@ async fn remember_provider_ids(tx: &Tx, acknowledged: Vec<(MessageId, String)>) 
             [sessions.into(), provider_ids.into(), ids.into()],
         )
         .await?;
+    parked_changes(&rows)
+}
+
+/// The changes that parked receipts make: message, kind, reason, whether to try again, time.
+fn parked_changes(rows: &[QueryResult]) -> Result<Vec<Change>, DbErr> {
     let mut changes = Vec::new();
     for row in rows {
         let Some(kind) = ReceiptKind::from_number(row.try_get_by_index::<i16>(1)?.into()) else { continue };

@@ -236,6 +236,35 @@ async fn what_a_replica_took_with_it_ends_and_is_not_sent_again() -> Result<()> 
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_tenant_that_cannot_be_looked_up_keeps_nobody_waiting() -> Result<()> {
+    let outside = Outside::begin(&[FallbackChannel::Sms]).await?;
+    let house = &outside.house;
+    let (tenant, session): (TenantId, SessionId) = (house.ids.mint(), house.ids.mint());
+    house.fence(session, 1).await?;
+    for customer in 0..120 {
+        house.send(tenant, session, &format!("2010000{customer:05}"), "hello").await?;
+    }
+    house.change(tenant, |tenant| tenant.time_zone = "Mars/Olympus".into()).await;
+    eventually(Duration::from_secs(10), || async {
+        ensure!(house.send(tenant, session, "201234567890", "hello").await.is_err(), "the change is not heard of yet");
+        Ok(())
+    })
+    .await?;
+    for claimed in house.claim(&claim_id(), &[(session, 1, 200)]).await?.messages {
+        house.report(&claimed, Outcome::Dead(Failure { reason: "undeliverable".into(), not_before: None })).await?;
+    }
+    let open = "SELECT count(*) FROM queue.dead_letters WHERE NOT considered";
+    let waiting: u32 = house.database.execute(&[open]).await?.parse()?;
+    ensure!(waiting >= 120, "only {waiting} wait");
+    let id = outside.fails("", "undeliverable").await?.message_id;
+    outside.reaches(&id, MessageState::Sent, Channel::Sms, "").await?;
+
+    // They are decided as soon as it can be.
+    house.change(tenant, |tenant| tenant.time_zone = "Africa/Cairo".into()).await;
+    outside.decided().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn nothing_goes_another_way_that_should_not() -> Result<()> {
     let outside = Outside::begin(&[FallbackChannel::Email, FallbackChannel::Sms]).await?;
     for reason in ["recipient_opted_out", "outcome_unknown", "rejected"] {

@@ -1,6 +1,9 @@
-use anyhow::Result;
-use barid_domain::{SessionId, TenantId};
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use barid_domain::{MessageId, SessionId, TenantId};
 use barid_proto::queue::v1::{Acknowledged, Failure, MessageState, ReceiptKind, outcome::Outcome};
+use barid_testkit::eventually;
 
 use crate::house::{House, claim_id};
 
@@ -20,6 +23,32 @@ async fn receipts_before_the_ack_are_parked_and_applied() -> Result<()> {
     let message = house.message(tenant, &id).await?;
     assert_eq!(message.state(), MessageState::Read);
     assert!(message.sent_time.is_some() && message.delivered_time.is_some() && message.read_time.is_some());
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn receipts_parked_while_another_commit_made_their_message_known_are_applied() -> Result<()> {
+    let house = House::start().await?;
+    let (tenant, session): (TenantId, SessionId) = (house.ids.mint(), house.ids.mint());
+    house.fence(session, 1).await?;
+    let id = house.send(tenant, session, "201234567890", "hello").await?;
+    house.claim(&claim_id(), &[(session, 1, 1)]).await?;
+    assert_eq!(house.receipt(session, "wamid.1", "", ReceiptKind::Read).await?.parked, 1);
+    // As a commit would that could not see the receipt yet.
+    let known = format!(
+        "INSERT INTO queue.provider_ids (session_id, provider_id, message_id, tenant_id) VALUES ('{}', 'wamid.1', '{}', '{}')",
+        session.uuid(),
+        id.parse::<MessageId>()?.uuid(),
+        tenant.uuid()
+    );
+    house.database.execute(&[&known]).await?;
+    eventually(Duration::from_secs(10), || async {
+        let message = house.message(tenant, &id).await?;
+        ensure!(message.state() == MessageState::Read, "{message:?}");
+        Ok(())
+    })
+    .await?;
+    assert_eq!(house.database.execute(&["SELECT count(*) FROM queue.parked_receipts"]).await?, "0");
     Ok(())
 }
 

@@ -75,7 +75,13 @@ pub(super) async fn tell_of(receipts: &Receipts, session: SessionId, tenant: Ten
                     time: Some(timestamp(receipt.time)),
                     ..Receipt::default()
                 };
-                receipt.provider_ids.into_iter().map(one).map(Told::Receipt).collect()
+                let mut told: Vec<Told> = receipt.provider_ids.into_iter().map(|id| Told::Receipt(one(id), None)).collect();
+                match told.last_mut() {
+                    // They are told in their order.
+                    Some(Told::Receipt(_, hold)) => *hold = Some(receipt.hold),
+                    _ => receipt.hold.release(),
+                }
+                told
             }
             Event::Alias(alias) => {
                 vec![Told::Alias(AliasPair { tenant_id: tenant.to_string(), phone: alias.phone, lid: alias.lid, time: None })]

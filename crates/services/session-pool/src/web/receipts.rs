@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use barid_proto::queue::v1::{AliasPair, Receipt, ReportAliasesRequest, ReportReceiptsRequest};
+use barid_whatsapp::web::Hold;
 use tokio::{sync::mpsc, time::Instant};
 use tonic::Status;
 
@@ -16,7 +17,8 @@ const BATCH: usize = 500;
 const GATHER: Duration = Duration::from_millis(5);
 
 pub(super) enum News {
-    Receipt(Receipt),
+    /// With what is released once the ledger has it, or never will.
+    Receipt(Receipt, Option<Hold>),
     Alias(AliasPair),
 }
 
@@ -46,10 +48,13 @@ async fn work(ledger: Ledger, mut queue: mpsc::Receiver<News>) {
         {
             news.push(next);
         }
-        let (mut receipts, mut aliases) = (Vec::new(), Vec::new());
+        let (mut receipts, mut holds, mut aliases) = (Vec::new(), Vec::new(), Vec::new());
         for told in news {
             match told {
-                News::Receipt(receipt) => receipts.push(receipt),
+                News::Receipt(receipt, hold) => {
+                    receipts.push(receipt);
+                    holds.extend(hold);
+                }
                 News::Alias(alias) => aliases.push(alias),
             }
         }
@@ -68,6 +73,7 @@ async fn work(ledger: Ledger, mut queue: mpsc::Receiver<News>) {
                 async move { ledger.report_receipts(request).await }
             });
             heard("receipts", count, told.await);
+            holds.iter().for_each(Hold::release);
         }
     }
 }

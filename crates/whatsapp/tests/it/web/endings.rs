@@ -107,7 +107,9 @@ async fn closing_and_logging_out_are_told_apart() {
 
 #[tokio::test]
 async fn a_dropped_connection_goes_offline() {
-    let (world, connection) = World::connected().await;
+    let world = World::start().await;
+    world.link().await;
+    let connection = world.connect_unread().await;
     drop(connection);
     let gone = async {
         while world.account().await["devices"][0]["online"] == true {

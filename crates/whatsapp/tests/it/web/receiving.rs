@@ -1,9 +1,9 @@
 use std::time::Duration;
 
-use barid_whatsapp::web::{Alias, Chat, Closed, Event, InboundKind, Kind};
+use barid_whatsapp::web::{Alias, Chat, Closed, Event, InboundKind, Kind, ReceiptKind};
 use serde_json::json;
 
-use super::support::{CUSTOMER, World, closed, event, text};
+use super::support::{CUSTOMER, World, closed, event, receipt, text};
 use crate::support::within;
 
 #[tokio::test]
@@ -67,7 +67,9 @@ async fn what_was_written_while_nobody_was_connected_arrives() {
 /// The queue holds four events and nobody reads it, while fifty receipts come.
 #[tokio::test]
 async fn a_reader_that_is_slow_loses_nothing_and_holds_back_the_socket() {
-    let (world, connection) = World::connected_with(|settings| settings.event_queue = 4, Default::default()).await;
+    let world = World::start_with(|settings| settings.event_queue = 4, Default::default()).await;
+    world.link().await;
+    let connection = world.connect_unread().await;
     world.ok("PUT", &format!("/sim/phones/{CUSTOMER}"), json!({"offline": true, "auto_read": false})).await;
     for number in 0..50 {
         within(connection.send(text(&format!("3EB0{number:02}"), "hello"))).await.unwrap();
@@ -88,13 +90,38 @@ async fn a_reader_that_is_slow_loses_nothing_and_holds_back_the_socket() {
     assert!(held < 50, "the socket is not held back: {held} events wait");
     let mut delivered = std::collections::BTreeSet::new();
     while delivered.len() < 50 {
-        let ids = event(&connection, |event| match event {
-            Event::Receipt(receipt) => Some(receipt.provider_ids.clone()),
-            _ => None,
-        })
-        .await;
-        delivered.extend(ids);
+        if let Some(Event::Receipt(receipt)) = within(connection.next_event()).await {
+            receipt.hold.release();
+            delivered.extend(receipt.provider_ids);
+        }
     }
+}
+
+/// A replica that dies between hearing a receipt and the ledger's commit has confirmed nothing.
+#[tokio::test]
+async fn a_receipt_that_was_not_kept_is_told_again() {
+    let world = World::start().await;
+    world.link().await;
+    let connection = world.connect_unread().await;
+    within(connection.send(text("3EB0A1", "hello"))).await.unwrap();
+    let heard = loop {
+        match within(connection.next_event()).await {
+            Some(Event::Receipt(receipt)) if receipt.provider_ids == ["3EB0A1"] => break receipt,
+            Some(_) => {}
+            None => panic!("the connection ended"),
+        }
+    };
+    assert_eq!(heard.kind, ReceiptKind::Delivered);
+    // Nothing leaves, not even what was asked for.
+    let more = tokio::time::timeout(Duration::from_millis(500), connection.send(text("3EB0A2", "more"))).await;
+    assert!(more.is_err(), "{more:?}");
+    assert!(!world.screen().await.iter().any(|message| message["wamid"] == "3EB0A2"));
+    world.ok("POST", "/sim/web/restart", json!({})).await;
+    connection.close().await;
+
+    let connection = world.connect().await;
+    receipt(&connection, "3EB0A1", ReceiptKind::Delivered).await;
+    within(connection.send(text("3EB0A3", "goes on"))).await.unwrap();
 }
 
 #[tokio::test]

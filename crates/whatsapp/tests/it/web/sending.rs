@@ -6,7 +6,7 @@ use barid_whatsapp::{
 };
 use serde_json::json;
 
-use super::support::{BUSINESS, CUSTOMER, World, content, receipt, text};
+use super::support::{BUSINESS, CUSTOMER, Device, World, content, receipt, text};
 use crate::support::within;
 
 #[tokio::test]
@@ -172,7 +172,7 @@ async fn nobody_looks_online_unless_it_is_asked_for() {
     connection.close().await;
     for (presence, expected) in [(false, None), (true, Some("available".to_owned()))] {
         let options = Options { presence, ..Options::default() };
-        let connection = within(world.web.connect(world.cells.clone(), world.sink.clone(), options)).await.unwrap();
+        let connection = Device::read(within(world.web.connect(world.cells.clone(), world.sink.clone(), options)).await.unwrap());
         let announced = async {
             tokio::select! {
                 said = announcement(&connection) => said,

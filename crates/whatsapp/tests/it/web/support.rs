@@ -11,7 +11,10 @@ use barid_whatsapp::{
     },
 };
 use serde_json::{Value, json};
-use tokio::net::TcpListener;
+use tokio::{
+    net::TcpListener,
+    sync::{Mutex, mpsc},
+};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::support::within;
@@ -46,6 +49,43 @@ pub fn settings(url: &str) -> Settings {
     }
 }
 
+/// A connection whose events are read as they come; each receipt counts as kept.
+pub struct Device {
+    connection: Arc<Connection>,
+    events: Mutex<mpsc::UnboundedReceiver<Event>>,
+}
+
+impl Device {
+    pub fn read(connection: Connection) -> Self {
+        let connection = Arc::new(connection);
+        let (told, events) = mpsc::unbounded_channel();
+        let reading = connection.clone();
+        tokio::spawn(async move {
+            while let Some(event) = reading.next_event().await {
+                if let Event::Receipt(receipt) = &event {
+                    receipt.hold.release();
+                }
+                if told.send(event).is_err() {
+                    return;
+                }
+            }
+        });
+        Self { connection, events: Mutex::new(events) }
+    }
+
+    pub async fn next_event(&self) -> Option<Event> {
+        self.events.lock().await.recv().await
+    }
+}
+
+impl std::ops::Deref for Device {
+    type Target = Connection;
+
+    fn deref(&self) -> &Connection {
+        &self.connection
+    }
+}
+
 impl World {
     pub async fn start() -> Self {
         Self::start_with(|_| {}, Files::default()).await
@@ -64,11 +104,11 @@ impl World {
     }
 
     /// With a business that is linked and connected.
-    pub async fn connected() -> (Self, Connection) {
+    pub async fn connected() -> (Self, Device) {
         Self::connected_with(|_| {}, Files::default()).await
     }
 
-    pub async fn connected_with(adjust: impl FnOnce(&mut Settings), files: Files) -> (Self, Connection) {
+    pub async fn connected_with(adjust: impl FnOnce(&mut Settings), files: Files) -> (Self, Device) {
         let world = Self::start_with(adjust, files).await;
         world.link().await;
         let connection = world.connect().await;
@@ -91,7 +131,12 @@ impl World {
         self.ok("POST", &format!("/sim/web/accounts/{BUSINESS}/scan"), json!({"code": code})).await
     }
 
-    pub async fn connect(&self) -> Connection {
+    pub async fn connect(&self) -> Device {
+        Device::read(self.connect_unread().await)
+    }
+
+    /// Nobody reads what it tells unless the test does.
+    pub async fn connect_unread(&self) -> Connection {
         let connecting = self.web.connect(self.cells.clone(), self.sink.clone(), Options::default());
         let connection = within(connecting).await.expect("it logs in");
         within(connection.ready()).await.expect("it is ready");
@@ -180,7 +225,7 @@ pub async fn last(pairing: &Pairing) -> Step {
 }
 
 /// The first event that `pick` makes something of.
-pub async fn event<T>(connection: &Connection, mut pick: impl FnMut(&Event) -> Option<T>) -> T {
+pub async fn event<T>(connection: &Device, mut pick: impl FnMut(&Event) -> Option<T>) -> T {
     loop {
         let event = within(connection.next_event()).await.expect("the connection goes on");
         if let Some(picked) = pick(&event) {
@@ -189,7 +234,7 @@ pub async fn event<T>(connection: &Connection, mut pick: impl FnMut(&Event) -> O
     }
 }
 
-pub async fn receipt(connection: &Connection, wire_id: &str, kind: ReceiptKind) {
+pub async fn receipt(connection: &Device, wire_id: &str, kind: ReceiptKind) {
     event(connection, |event| match event {
         Event::Receipt(receipt) if receipt.kind == kind && receipt.provider_ids.iter().any(|id| id == wire_id) => Some(()),
         _ => None,
@@ -197,7 +242,7 @@ pub async fn receipt(connection: &Connection, wire_id: &str, kind: ReceiptKind) 
     .await;
 }
 
-pub async fn closed(connection: &Connection) -> Closed {
+pub async fn closed(connection: &Device) -> Closed {
     event(connection, |event| match event {
         Event::Closed(reason) => Some(reason.clone()),
         _ => None,
