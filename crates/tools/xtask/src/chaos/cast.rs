@@ -58,7 +58,7 @@ impl House {
 
     async fn tenant(&self, name: &str) -> Result<String> {
         let tenant = json!({"name": name, "locale": "ar-EG", "country": "EG", "currency": "EGP", "timeZone": "Africa/Cairo",
-            "dailyQuota": 1_000_000});
+            "dailyQuota": 10_000_000});
         text(&self.api.post("/v1/tenants", &[], &json!({"tenant": tenant})).await?, "id")
     }
 

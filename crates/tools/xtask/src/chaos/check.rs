@@ -3,6 +3,9 @@
 use serde::Serialize;
 use std::collections::{HashMap, HashSet};
 
+/// How long a message holds back later ones to the same customer: the queue's limit, beyond which one that is stuck stops nobody.
+const HOLDS_BACK_MS: f64 = 30_000.0;
+
 /// The text of the message at `place` in a conversation: by it a message is known everywhere, whatever ids it was given.
 pub fn words(conversation: usize, place: usize) -> String {
     format!("chaos {conversation}.{place}")
@@ -47,7 +50,7 @@ pub struct Phone {
     pub shown: Vec<Shown>,
 }
 
-/// How it ended. Only `accepted`, `delivered`, `given_up` and `unconfirmed` may be other than 0.
+/// How it ended. Only `accepted`, `delivered`, `given_up`, `overtaken` and `unconfirmed` may be other than 0.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Findings {
     /// Messages that a client was told an id of.
@@ -62,6 +65,8 @@ pub struct Findings {
     pub duplicates: usize,
     /// Messages on a phone that stand after a later one of their conversation.
     pub out_of_order: usize,
+    /// The same of messages that had waited so long that they hold back no other any more. Not part of the verdict.
+    pub overtaken: usize,
     /// Messages that still wait for their end.
     pub unsettled: usize,
     /// Messages on a phone of which the ledger says that they failed, or knows under another id.
@@ -83,6 +88,27 @@ impl Findings {
         self.accepted > 0 && troubles.iter().all(|trouble| *trouble == 0)
     }
 
+    /// Those of other messages added.
+    pub fn and(mut self, other: Self) -> Self {
+        for (count, more) in [
+            (&mut self.accepted, other.accepted),
+            (&mut self.delivered, other.delivered),
+            (&mut self.given_up, other.given_up),
+            (&mut self.lost, other.lost),
+            (&mut self.duplicates, other.duplicates),
+            (&mut self.out_of_order, other.out_of_order),
+            (&mut self.overtaken, other.overtaken),
+            (&mut self.unsettled, other.unsettled),
+            (&mut self.mismatched, other.mismatched),
+            (&mut self.unconfirmed, other.unconfirmed),
+            (&mut self.unpromised, other.unpromised),
+        ] {
+            *count += more;
+        }
+        self.examples.extend(other.examples);
+        self
+    }
+
     fn note(&mut self, count: impl Fn(&mut Self) -> &mut usize, example: impl FnOnce() -> String) {
         let count = count(self);
         *count += 1;
@@ -95,24 +121,35 @@ impl Findings {
 /// Holds promises against the ledger (by id) and the phones (by conversation).
 pub fn compare(promises: &[Promise], ledger: &HashMap<String, Entry>, phones: &[Phone]) -> Findings {
     let mut findings = Findings { accepted: promises.len(), ..Findings::default() };
+    let by_text: Vec<HashMap<&str, Vec<&Shown>>> = phones.iter().map(by_text).collect();
     for promise in promises {
-        judge(&mut findings, promise, ledger.get(&promise.id), &phones[promise.conversation]);
+        let text = words(promise.conversation, promise.place);
+        let shown = by_text[promise.conversation].get(text.as_str()).map_or(&[][..], Vec::as_slice);
+        judge(&mut findings, promise, ledger.get(&promise.id), &text, shown, phones[promise.conversation].repeats);
     }
     let promised: HashSet<&str> = promises.iter().map(|promise| promise.id.as_str()).collect();
     for (id, entry) in ledger.iter().filter(|(id, _)| !promised.contains(id.as_str())) {
         findings.note(|findings| &mut findings.unpromised, || format!("the ledger has {id}, {:?}, which nobody was told of", entry.text));
     }
-    for (conversation, phone) in phones.iter().enumerate() {
-        let of = promises.iter().filter(|promise| promise.conversation == conversation);
-        let places: HashMap<String, usize> = of.map(|promise| (words(conversation, promise.place), promise.place)).collect();
-        look(&mut findings, phone, &places);
-    }
+    look_at_all(&mut findings, promises, ledger, phones);
     findings
 }
 
-fn judge(findings: &mut Findings, promise: &Promise, entry: Option<&Entry>, phone: &Phone) {
-    let text = words(promise.conversation, promise.place);
-    let shown: Vec<&Shown> = phone.shown.iter().filter(|shown| shown.text == text).collect();
+/// Looks at phones alone, while messages are still on their way to them: nothing of it may be there twice, in disorder or unasked.
+pub fn so_far(promises: &[Promise], phones: &[Phone]) -> Findings {
+    let delivered = phones.iter().map(|phone| by_text(phone).len()).sum();
+    let mut findings = Findings { accepted: promises.len(), delivered, ..Findings::default() };
+    look_at_all(&mut findings, promises, &HashMap::new(), phones);
+    findings
+}
+
+fn by_text(phone: &Phone) -> HashMap<&str, Vec<&Shown>> {
+    let mut shown: HashMap<&str, Vec<&Shown>> = HashMap::new();
+    phone.shown.iter().for_each(|message| shown.entry(&message.text).or_default().push(message));
+    shown
+}
+
+fn judge(findings: &mut Findings, promise: &Promise, entry: Option<&Entry>, text: &str, shown: &[&Shown], repeats: bool) {
     let told = entry.map_or_else(|| "unknown".to_owned(), |entry| format!("{} {}", entry.state, entry.reason));
     findings.delivered += usize::from(!shown.is_empty());
     let Some(entry) = entry else {
@@ -123,7 +160,7 @@ fn judge(findings: &mut Findings, promise: &Promise, entry: Option<&Entry>, phon
     if !taken && !ended {
         findings.note(|findings| &mut findings.unsettled, || format!("{}, {text:?}, is {told}", promise.id));
     } else if shown.is_empty() {
-        if ended && !phone.repeats && entry.reason == "outcome_unknown" {
+        if ended && !repeats && entry.reason == "outcome_unknown" {
             findings.given_up += 1;
         } else {
             findings.note(|findings| &mut findings.lost, || format!("{}, {text:?}, is {told} and not on the phone", promise.id));
@@ -139,11 +176,27 @@ fn judge(findings: &mut Findings, promise: &Promise, entry: Option<&Entry>, phon
     }
 }
 
-fn look(findings: &mut Findings, phone: &Phone, places: &HashMap<String, usize>) {
+fn look_at_all(findings: &mut Findings, promises: &[Promise], ledger: &HashMap<String, Entry>, phones: &[Phone]) {
+    let mut places: Vec<HashMap<String, Place>> = vec![HashMap::new(); phones.len()];
+    for Promise { id, conversation, place } in promises {
+        let waited_ms = ledger.get(id).and_then(|entry| entry.waited_ms).unwrap_or_default();
+        places[*conversation].insert(words(*conversation, *place), Place { place: *place, waited_ms });
+    }
+    phones.iter().zip(&places).for_each(|(phone, places)| look(findings, phone, places));
+}
+
+/// Where a message belongs in its conversation, and how long it waited.
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    place: usize,
+    waited_ms: f64,
+}
+
+fn look(findings: &mut Findings, phone: &Phone, places: &HashMap<String, Place>) {
     let mut seen = HashSet::new();
     let mut furthest = None;
     for shown in &phone.shown {
-        let Some(place) = places.get(&shown.text) else {
+        let Some(Place { place, waited_ms }) = places.get(&shown.text) else {
             findings.note(|findings| &mut findings.unpromised, || format!("a phone shows {shown:?}, which nobody was told of"));
             continue;
         };
@@ -152,7 +205,12 @@ fn look(findings: &mut Findings, phone: &Phone, places: &HashMap<String, usize>)
             continue;
         }
         if furthest.is_some_and(|furthest| place < furthest) {
-            findings.note(|findings| &mut findings.out_of_order, || format!("a phone shows {:?} after a later one", shown.text));
+            if *waited_ms > HOLDS_BACK_MS {
+                findings.overtaken += 1;
+            } else {
+                let example = || format!("a phone shows {:?}, which waited {waited_ms} ms, after a later one", shown.text);
+                findings.note(|findings| &mut findings.out_of_order, example);
+            }
         }
         furthest = furthest.max(Some(place));
     }
@@ -198,6 +256,31 @@ mod tests {
         let findings = compare(&promises, &ledger, &phones);
         assert_eq!(findings, Findings { accepted: 2 * PLACES, delivered: 2 * PLACES, ..Findings::default() });
         assert!(findings.are_good());
+    }
+
+    #[test]
+    fn who_waited_too_long_is_overtaken() {
+        let (promises, mut ledger, mut phones) = good();
+        phones[0].shown.swap(0, 1);
+        ledger.get_mut("msg_00").unwrap().waited_ms = Some(29_999.0);
+        let findings = compare(&promises, &ledger, &phones);
+        assert_eq!((findings.out_of_order, findings.overtaken, findings.are_good()), (1, 0, false));
+        ledger.get_mut("msg_00").unwrap().waited_ms = Some(30_001.0);
+        let findings = compare(&promises, &ledger, &phones);
+        assert_eq!((findings.out_of_order, findings.overtaken, findings.are_good()), (0, 1, true));
+    }
+
+    #[test]
+    fn what_is_still_on_its_way_is_looked_at_on_the_phones_alone() {
+        let (promises, _, mut phones) = good();
+        phones[0].shown.truncate(1);
+        let findings = so_far(&promises, &phones);
+        assert_eq!(findings, Findings { accepted: 2 * PLACES, delivered: PLACES + 1, ..Findings::default() });
+        phones[1].shown.swap(0, 1);
+        let twice = phones[0].shown[0].clone();
+        phones[0].shown.push(twice);
+        let worse = so_far(&promises, &phones).and(findings);
+        assert_eq!((worse.accepted, worse.delivered, worse.duplicates, worse.out_of_order), (4 * PLACES, 2 * (PLACES + 1), 1, 1));
     }
 
     #[test]

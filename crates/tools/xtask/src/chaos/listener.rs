@@ -3,6 +3,7 @@
 use super::house::House;
 use anyhow::{Result, ensure};
 use std::cell::{Cell, RefCell};
+use std::collections::HashSet;
 use std::time::Duration;
 
 /// How long it waits before it comes back, and how often it looks whether it may go.
@@ -60,7 +61,8 @@ impl<'a> Listener<'a> {
 
 /// How many of `listed` are missing in `heard`, and how many of `heard` stand where they should not.
 fn differ(listed: &[String], heard: &[String]) -> (usize, usize) {
-    let missing = listed.iter().filter(|id| !heard.contains(id)).count();
+    let known: HashSet<&String> = heard.iter().collect();
+    let missing = listed.iter().filter(|id| !known.contains(id)).count();
     let mut turn = listed.iter();
     let misplaced = heard.iter().filter(|id| !turn.any(|listed| listed == *id)).count();
     (missing, misplaced)

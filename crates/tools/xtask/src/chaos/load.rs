@@ -10,10 +10,14 @@ use serde_json::{Value, json};
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// Clients that call at once.
+/// Fewest clients that call at once.
 const CLIENTS: usize = 16;
-/// Messages in one call of many.
-const BATCH: usize = 500;
+/// How long a call may take for the messages to come as fast as they should.
+const CALL: Duration = Duration::from_millis(120);
+/// Fewest and most messages in one call of many.
+const BATCH: (usize, usize) = (500, 5_000);
+/// Calls with many messages, where there are enough of them.
+const BATCHES: usize = 100;
 
 impl House {
     /// Hands over `messages` messages, in turn to each conversation and evenly over at least `lasts`. Every client repeats its call under the
@@ -25,13 +29,14 @@ impl House {
     /// The same for conversations that have so many messages already.
     pub async fn send_from(&self, cast: &[Conversation], messages: usize, lasts: Duration, first: usize) -> Result<Vec<Promise>> {
         let begun = Instant::now();
+        let clients = (messages as f64 / lasts.as_secs_f64().max(1.0) * CALL.as_secs_f64()) as usize;
         let rounds = messages.div_ceil(cast.len()).max(1);
         let mut promises = Vec::with_capacity(messages);
         for round in 0..rounds {
             tokio::time::sleep_until(begun + lasts * u32::try_from(round)? / u32::try_from(rounds)?).await;
             let writing = cast.iter().enumerate().take(messages - round * cast.len());
             let calls = stream::iter(writing).map(|(conversation, with)| self.hand_over(with, conversation, first + round));
-            promises.extend(calls.buffer_unordered(CLIENTS).try_collect::<Vec<Promise>>().await?);
+            promises.extend(calls.buffer_unordered(clients.max(CLIENTS)).try_collect::<Vec<Promise>>().await?);
         }
         Ok(promises)
     }
@@ -52,7 +57,7 @@ impl House {
         let (count, tenant) = (cast.len() - first, &cast[first].business.tenant);
         let places: Vec<(usize, usize)> = (0..messages).map(|index| (first + index % count, index / count)).collect();
         let mut promises = Vec::with_capacity(messages);
-        for (batch, places) in places.chunks(BATCH).enumerate() {
+        for (batch, places) in places.chunks((messages / BATCHES).clamp(BATCH.0, BATCH.1)).enumerate() {
             let message = |(conversation, place): &(usize, usize)| {
                 let with = &cast[*conversation];
                 json!({"sessionId": with.business.session, "recipient": with.customer, "text": words(*conversation, *place)})

@@ -31,6 +31,9 @@ pub struct Options {
     /// Messages to hand over, instead of the scenario's own number
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     messages: Option<u32>,
+    /// Hand over each scenario's full number, as before a release; use a binary with optimisations
+    #[arg(long, conflicts_with = "messages")]
+    full: bool,
     /// Print nothing but the closing line of JSON
     #[arg(long)]
     json: bool,
@@ -42,8 +45,8 @@ pub struct Options {
 /// Runs scenarios, each on a Barid of its own; fails when one of them does.
 pub async fn run(root: &Path, options: Options) -> Result<ExitCode> {
     if options.list {
-        for Scenario { name, about, messages, .. } in SCENARIOS {
-            println!("{name:<22} {about} ({messages} messages)");
+        for Scenario { name, about, messages, full, .. } in SCENARIOS {
+            println!("{name:<22} {about} ({messages} messages, in full {full})");
         }
         return Ok(ExitCode::SUCCESS);
     }
@@ -64,19 +67,20 @@ pub async fn run(root: &Path, options: Options) -> Result<ExitCode> {
     };
     let mut passed = true;
     for scenario in chosen {
-        let verdict = try_out(root, &binary, scenario, options.messages, &say).await;
+        let messages = options.messages.unwrap_or(if options.full { scenario.full } else { scenario.messages });
+        let verdict = try_out(root, &binary, scenario, messages, &say).await;
         println!("{verdict}");
         passed &= verdict["passed"] == true;
     }
     Ok(if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-async fn try_out(root: &Path, binary: &Path, scenario: &Scenario, messages: Option<u32>, say: &dyn Fn(String)) -> Value {
+async fn try_out(root: &Path, binary: &Path, scenario: &Scenario, messages: u32, say: &dyn Fn(String)) -> Value {
     say(format!("\nscenario  {}: {}", scenario.name, scenario.about));
     let start = Instant::now();
     let outcome = async {
         let house = House::start(root, binary, scenario.pools, scenario.settings, say).await.context("starting Barid")?;
-        let mut trial = Trial { house, messages: messages.unwrap_or(scenario.messages) as usize, say };
+        let mut trial = Trial { house, messages: messages as usize, pace: scenario.pace, say };
         let outcome = (scenario.play)(&mut trial).await;
         let passed = outcome.as_ref().is_ok_and(is_good);
         if !passed {
@@ -88,7 +92,7 @@ async fn try_out(root: &Path, binary: &Path, scenario: &Scenario, messages: Opti
     };
     let outcome = outcome.await.unwrap_or_else(|error| Outcome { troubles: vec![format!("{error:#}")], ..Outcome::default() });
     let passed = is_good(&outcome);
-    let mut verdict = json!({"scenario": scenario.name, "passed": passed, "faults": outcome.faults});
+    let mut verdict = json!({"scenario": scenario.name, "passed": passed, "messages": messages, "faults": outcome.faults});
     if let (Value::Object(verdict), Ok(Value::Object(findings))) = (&mut verdict, serde_json::to_value(&outcome.findings)) {
         verdict.extend(findings);
         verdict.extend(outcome.figures);

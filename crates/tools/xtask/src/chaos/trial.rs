@@ -6,12 +6,14 @@ use super::house::{House, PATIENCE};
 use anyhow::{Result, ensure};
 use serde_json::{Map, Value};
 use std::cell::Cell;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Messages a second where there are few, so that the faults meet them.
 const PACE: u32 = 30;
-/// The longest time over which messages are spread.
-const LONGEST: Duration = Duration::from_secs(60);
+/// From so many messages on they come as fast as the scenario has it.
+const MANY: u32 = 10_000;
+/// By how much longer all that is waited for may take, for each message: what a build without optimisations carries on two busy cores.
+const EACH_TAKES: Duration = Duration::from_millis(20);
 /// The longest pause between two strikes.
 const PAUSE: Duration = Duration::from_secs(2);
 /// Messages to one customer.
@@ -20,6 +22,8 @@ const EACH: usize = 10;
 pub struct Trial<'a> {
     pub house: House,
     pub messages: usize,
+    /// Messages a second where there are many.
+    pub pace: u32,
     pub say: &'a dyn Fn(String),
 }
 
@@ -54,6 +58,11 @@ impl Outcome {
     }
 }
 
+/// How long so many messages may take to come to their ends.
+pub fn patience_for(messages: usize) -> Duration {
+    PATIENCE + EACH_TAKES * u32::try_from(messages).unwrap_or(u32::MAX)
+}
+
 impl Trial<'_> {
     /// Two businesses of each kind, and as many customers as the messages need.
     pub async fn cast(&self) -> Result<Vec<Conversation>> {
@@ -67,7 +76,13 @@ impl Trial<'_> {
 
     /// Over how long the messages are handed over.
     pub fn lasts(&self) -> Duration {
-        (Duration::from_secs(1) * u32::try_from(self.messages).unwrap_or(u32::MAX) / PACE).min(LONGEST)
+        let messages = u32::try_from(self.messages).unwrap_or(u32::MAX);
+        (Duration::from_secs(1) * messages / PACE).min(Duration::from_secs(1) * messages.max(MANY) / self.pace)
+    }
+
+    /// How long it may take until everything has come to its end.
+    pub fn patience(&self) -> Duration {
+        patience_for(self.messages)
     }
 
     /// How long to wait between two strikes: so that several meet the load.
@@ -83,8 +98,10 @@ impl Trial<'_> {
     ) -> Result<(Vec<Promise>, usize)> {
         let more = Cell::new(true);
         let load = async {
+            let begun = Instant::now();
             let promises = self.house.send(cast, self.messages, self.lasts()).await;
             more.set(false);
+            (self.say)(format!("accepted  {} a second", (self.messages as f64 / begun.elapsed().as_secs_f64()).round()));
             promises
         };
         let (promises, faults) = tokio::try_join!(load, fault(&more))?;
@@ -95,9 +112,9 @@ impl Trial<'_> {
 
     /// Everything held against everything, the figures included.
     pub async fn judge(&self, cast: &[Conversation], promises: &[Promise]) -> Result<Findings> {
-        let findings = self.house.judge(cast, promises, PATIENCE).await?;
+        let findings = self.house.judge(cast, promises, self.patience()).await?;
         if findings.unsettled == 0 {
-            self.house.until_counted(cast).await?;
+            self.house.until_counted(cast, self.patience()).await?;
         }
         Ok(findings)
     }

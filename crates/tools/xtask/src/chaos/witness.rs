@@ -17,8 +17,8 @@ const AT_ONCE: usize = 16;
 /// How long receipts may take after the last message was sent: those that a replica of the session-pool held when it died are taken up by
 /// another after 30 s.
 const RECEIPTS: Duration = Duration::from_secs(35);
-/// How long consumers of events may take after the last of them.
-const CATCH_UP: Duration = Duration::from_secs(60);
+/// Between two looks at everything, at least.
+const PAUSE: Duration = Duration::from_millis(200);
 
 /// An event.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,15 +38,14 @@ impl House {
         let _ = eventually(patience, || async { self.is_settled(cast).await }).await;
         let begun = Instant::now();
         loop {
+            let looked = Instant::now();
             let ledger = self.ledger(cast).await?;
-            let phones = stream::iter(cast).map(|conversation| self.phone(conversation));
-            let phones: Vec<Phone> = phones.buffered(AT_ONCE).try_collect().await?;
-            let findings = compare(promises, &ledger, &phones);
+            let findings = compare(promises, &ledger, &self.phones(cast).await?);
             // A receipt that is still on its way puts both right.
-            if (findings.unconfirmed == 0 && findings.mismatched == 0) || begun.elapsed() > RECEIPTS {
+            if (findings.unconfirmed == 0 && findings.mismatched == 0) || begun.elapsed() > RECEIPTS.max(patience / 4) {
                 return Ok(findings);
             }
-            tokio::time::sleep(Duration::from_millis(200)).await;
+            tokio::time::sleep(looked.elapsed().max(PAUSE)).await;
         }
     }
 
@@ -71,6 +70,11 @@ impl House {
             }
         }
         Ok(ledger)
+    }
+
+    /// What the phones of these conversations show.
+    pub async fn phones(&self, cast: &[Conversation]) -> Result<Vec<Phone>> {
+        stream::iter(cast).map(|conversation| self.phone(conversation)).buffered(AT_ONCE).try_collect().await
     }
 
     async fn phone(&self, conversation: &Conversation) -> Result<Phone> {
@@ -119,9 +123,9 @@ impl House {
         waited.get((waited.len() * 99).div_ceil(100).saturating_sub(1)).copied().context("nothing was sent")
     }
 
-    /// Waits until the figures, which come from the events, are those of the ledger.
-    pub async fn until_counted(&self, cast: &[Conversation]) -> Result<()> {
-        eventually(CATCH_UP, || async {
+    /// Waits until the figures, which come from the events, are those of the ledger, at most `patience`.
+    pub async fn until_counted(&self, cast: &[Conversation], patience: Duration) -> Result<()> {
+        eventually(patience, || async {
             for tenant in tenants(cast) {
                 let of_tenant: Vec<Conversation> =
                     cast.iter().filter(|conversation| conversation.business.tenant == tenant).take(1).cloned().collect();

@@ -18,6 +18,10 @@ pub struct Scenario {
     pub about: &'static str,
     /// Messages unless said otherwise.
     pub messages: u32,
+    /// Messages before a release.
+    pub full: u32,
+    /// Messages a second with the full number.
+    pub pace: u32,
     /// Replicas of the session-pool.
     pub pools: usize,
     /// Settings of its own, as TOML.
@@ -25,8 +29,16 @@ pub struct Scenario {
     pub play: for<'a> fn(&'a mut Trial<'_>) -> LocalBoxFuture<'a, Result<Outcome>>,
 }
 
-const ORDINARY: Scenario =
-    Scenario { name: "", about: "", messages: 300, pools: 1, settings: "", play: |_| Box::pin(async { Ok(Outcome::default()) }) };
+const ORDINARY: Scenario = Scenario {
+    name: "",
+    about: "",
+    messages: 300,
+    full: 10_000,
+    pace: 170,
+    pools: 1,
+    settings: "",
+    play: |_| Box::pin(async { Ok(Outcome::default()) }),
+};
 
 pub const SCENARIOS: &[Scenario] = &[
     Scenario {
@@ -77,6 +89,7 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "kill-postgres",
         about: "PostgreSQL is killed and recovers; every answer is still true and every key still answers the same",
+        pace: 1_000,
         play: |trial| Box::pin(servers::kill_postgres(trial)),
         ..ORDINARY
     },
@@ -109,19 +122,23 @@ pub const SCENARIOS: &[Scenario] = &[
         name: "same-key",
         about: "many callers at once use one idempotency key",
         messages: 200,
+        full: 200,
         play: |trial| Box::pin(callers::same_key(trial)),
         ..ORDINARY
     },
     Scenario {
         name: "cancelled-callers",
         about: "callers hang up at random moments; nothing leaks, and their calls can be repeated",
+        full: 100_000,
         settings: "gateway.limits.waiting = 20",
         play: |trial| Box::pin(callers::cancelled(trial)),
         ..ORDINARY
     },
     Scenario {
         name: "noisy-tenant",
-        about: "one tenant queues thousands; the others hardly wait longer than before",
+        about: "one tenant queues all of them; the others hardly wait longer than before",
+        messages: 2_000,
+        full: 1_000_000,
         play: |trial| Box::pin(neighbours::noisy(trial)),
         ..ORDINARY
     },

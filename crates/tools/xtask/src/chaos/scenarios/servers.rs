@@ -1,6 +1,6 @@
 //! PostgreSQL, NATS and Redis restarted, killed, emptied or away.
 
-use crate::chaos::house::{House, PATIENCE};
+use crate::chaos::house::House;
 use crate::chaos::listener::Listener;
 use crate::chaos::trial::{Outcome, Trial};
 use anyhow::{Context, Result, bail, ensure};
@@ -58,7 +58,7 @@ async fn heard(trial: &Trial<'_>, fault: impl AsyncFnOnce(&Cell<bool>) -> Result
         let (promises, faults) = trial.under_load(&cast, fault).await?;
         let findings = trial.judge(&cast, &promises).await?;
         // The last events may still be on their way.
-        let _ = eventually(PATIENCE, || async {
+        let _ = eventually(trial.patience(), || async {
             ensure!(listener.compare().await? == (0, 0));
             Ok(())
         })

@@ -33,16 +33,19 @@ pub async fn lost_replies(trial: &mut Trial<'_>) -> Result<Outcome> {
     Ok(Outcome::new(findings, faults).expect(given_up <= 1, "more were given up than WhatsApp never took"))
 }
 
-/// How long Meta is away at a time.
-const OUTAGE: Duration = Duration::from_secs(3);
+/// The shortest and the longest time that Meta is away with one kind of error; there are two.
+const OUTAGE: (Duration, Duration) = (Duration::from_secs(3), Duration::from_secs(300));
+/// How long for each message: ten minutes with the full number.
+const OUTAGE_EACH: Duration = Duration::from_millis(30);
 
 pub async fn meta_outage(trial: &mut Trial<'_>) -> Result<Outcome> {
     let house = &trial.house;
+    let outage = (OUTAGE_EACH * u32::try_from(trial.messages)?).clamp(OUTAGE.0, OUTAGE.1);
     let fault = async |_: &Cell<bool>| {
         for fault in [json!({"kind": "error_code", "code": 131_000}), json!({"kind": "error_code", "code": 131_016})] {
             tokio::time::sleep(Duration::from_secs(1)).await;
             house.arm(fault).await?;
-            tokio::time::sleep(OUTAGE).await;
+            tokio::time::sleep(outage).await;
             house.whatsapp.delete("/sim/faults").await?;
         }
         house.struck().await
@@ -58,6 +61,7 @@ pub async fn meta_outage(trial: &mut Trial<'_>) -> Result<Outcome> {
     }
     let given_up = findings.given_up;
     Ok(Outcome::new(findings, faults)
+        .figure("outage_seconds", 2 * outage.as_secs())
         .figure("retried", retried)
         .expect(given_up == 0, "an error is an answer: nothing was in doubt")
         .expect(retried == 0, format!("{retried} steps were those of messages that had paid with an attempt")))
