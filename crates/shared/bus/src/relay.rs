@@ -87,7 +87,7 @@ impl<O: Outbox> Relay<O> {
     /// How long a replica that was overtaken leaves the work to the other.
     const STAND_BACK: Duration = Duration::from_secs(1);
     /// Looks into the ledger are transactions, and at least so far apart while batches are not full.
-    const GATHER: Duration = Duration::from_millis(10);
+    const GATHER: Duration = Duration::from_millis(20);
     /// How often an idle relay compares the stream with what it knows.
     const VERIFY: Duration = Duration::from_secs(2);
 

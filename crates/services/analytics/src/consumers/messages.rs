@@ -10,7 +10,7 @@ use crate::{store::Store, tally::Tally};
 const NAME: &str = "messages";
 
 /// Figures may be so old.
-const GATHER: Duration = Duration::from_millis(100);
+const GATHER: Duration = Duration::from_millis(250);
 
 pub(crate) struct Messages(pub Store);
 

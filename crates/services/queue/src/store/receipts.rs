@@ -203,7 +203,9 @@ async fn known_messages(tx: &Tx, receipts: &[NewReceipt]) -> Result<HashMap<(Uui
             "INSERT INTO queue.provider_ids (session_id, provider_id, message_id, tenant_id)
              SELECT DISTINCT m.session_id, n.provider_id COLLATE \"C\", m.id, m.tenant_id
              FROM UNNEST($1::uuid[], $2::text[], $3::uuid[]) AS n(session_id, provider_id, id)
-             JOIN queue.messages m USING (id, session_id) WHERE m.id = ANY($3) AND m.id BETWEEN $4 AND $5 ORDER BY 1, 2 ON CONFLICT DO NOTHING",
+             CROSS JOIN LATERAL (SELECT m.id, m.session_id, m.tenant_id FROM queue.messages m
+                WHERE m.id = n.id AND m.session_id = n.session_id AND m.id BETWEEN $4 AND $5 OFFSET 0) m
+             ORDER BY 1, 2 ON CONFLICT DO NOTHING",
             [
                 echoed.iter().map(|receipt| receipt.session.uuid()).collect::<Vec<_>>().into(),
                 echoed.iter().map(|receipt| receipt.provider_id.clone()).collect::<Vec<_>>().into(),

@@ -30,7 +30,7 @@ const RECEIPTS: usize = 500;
 /// Inbound messages of one call, each of which is a commit of its own in the ledger.
 const INBOUND: usize = 100;
 /// Looks into the inbox are transactions, and at least so far apart while batches are not full.
-const GATHER: Duration = Duration::from_millis(10);
+const GATHER: Duration = Duration::from_millis(20);
 /// How often it is looked for deliveries of replicas that are gone.
 const FREE: Duration = Duration::from_secs(2);
 /// How often an idle inbox is looked into by itself.

@@ -11,7 +11,7 @@ use crate::clients::{Ledger, repeat};
 /// Most outcomes of one report.
 const BATCH: usize = 100;
 /// How long the first outcome of a report waits for others.
-const GATHER: Duration = Duration::from_millis(10);
+const GATHER: Duration = Duration::from_millis(20);
 
 /// Reports until nobody has anything to report any more.
 pub(super) async fn run(ledger: Ledger, mut reports: mpsc::Receiver<Report>, news: mpsc::Sender<News>) {

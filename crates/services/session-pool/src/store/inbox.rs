@@ -17,7 +17,7 @@ use super::{CLOUD, DbErr, Store};
 use crate::Error;
 
 /// One after the other, so that what Meta told first is stored first.
-const TOGETHER: BatchLimits = BatchLimits { items: 100, at_once: 1, apart: Duration::from_millis(10), waiting: 10_000 };
+const TOGETHER: BatchLimits = BatchLimits { items: 100, at_once: 1, apart: Duration::from_millis(20), waiting: 10_000 };
 /// Commits whose deliveries may wait in memory; those of more are taken from the table.
 const HANDED: usize = 64;
 
