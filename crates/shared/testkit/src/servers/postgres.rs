@@ -140,6 +140,14 @@ impl Postgres {
         Ok(())
     }
 
+    /// Has the server keep as many segments of its log to write again as one that has run for a day: making a new one, 16 MB of zeros, holds
+    /// up every commit meanwhile.
+    pub async fn season(&self, segments: u32) -> Result<()> {
+        let next = "SELECT pg_logical_emit_message(false, 'barid', 'the next segment'), pg_switch_wal()";
+        let statements: Vec<&str> = (0..segments).map(|_| next).chain(["CHECKPOINT"]).collect();
+        self.login.execute("postgres", &statements).await.map(drop)
+    }
+
     /// Runs statements as the superuser, each in its own transaction, and returns the rows as lines, columns parted by `|`.
     pub async fn execute(&self, database: &str, statements: &[&str]) -> Result<String> {
         self.login.execute(database, statements).await
@@ -170,6 +178,9 @@ fn settings(port: u16, dir: &Path, durability: Durability) -> Vec<String> {
         "timezone=UTC".to_owned(),
         "log_timezone=UTC".to_owned(),
     ];
+    if durability == Durability::Durable {
+        settings.extend(["shared_buffers=256MB", "wal_buffers=16MB", "min_wal_size=1GB", "max_wal_size=2GB"].map(str::to_owned));
+    }
     if durability == Durability::Ephemeral {
         settings.extend(["fsync=off", "synchronous_commit=off", "full_page_writes=off"].map(str::to_owned));
     }

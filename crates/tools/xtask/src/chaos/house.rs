@@ -71,7 +71,9 @@ impl House {
             }
         }
         crate::up::overlay(&mut settings, &special.parse()?);
-        Launch { layout: &layout, state: &state, binary, settings: &settings, keep: false, http: &http }.run(&mut stack, say).await?;
+        Launch { layout: &layout, state: &state, binary, settings: &settings, keep: false, season: false, http: &http }
+            .run(&mut stack, say)
+            .await?;
         let url = |name: &str| format!("http://127.0.0.1:{}", state.port(name));
         let platform = Api::new(http.clone(), &url("gateway"), &state.secrets.platform_key);
         let organisation = platform.post("/v1/organisations", &[], &json!({"name": "Chaos"})).await?;

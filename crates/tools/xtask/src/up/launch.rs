@@ -14,6 +14,9 @@ use toml::Table;
 /// The database of the services.
 pub const DATABASE: &str = "barid";
 
+/// Segments of the ledger's log that one has made which ran for a day; 16 MB each.
+const SEGMENTS: u32 = 48;
+
 /// What is started, and where.
 pub struct Launch<'a> {
     pub layout: &'a Layout,
@@ -23,6 +26,8 @@ pub struct Launch<'a> {
     pub settings: &'a Table,
     /// Whether the ledger stays for the next time. What does not stay goes with the handle.
     pub keep: bool,
+    /// Whether the database is made as if it had run for a day.
+    pub season: bool,
     pub http: &'a reqwest::Client,
 }
 
@@ -36,6 +41,9 @@ impl Launch<'_> {
         if let Some(wanted) = postgres_dir.filter(|wanted| postgres.dir() != wanted) {
             let wanted = wanted.parent().unwrap_or(&wanted).display();
             say(format!("          its data is in {}: the account `postgres` cannot reach {wanted}", postgres.dir().display()));
+        }
+        if self.season {
+            postgres.season(SEGMENTS).await?;
         }
         postgres.ensure_database(DATABASE).await?;
         let database_url = stack.postgres.insert(postgres).url(DATABASE);

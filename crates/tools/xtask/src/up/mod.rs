@@ -111,7 +111,9 @@ async fn work(layout: &Layout, state: &mut State, options: &Options, stack: &mut
     let say = |line: String| println!("{line}");
     launch::find(&say)?;
     let binary = launch::build(&layout.root, options.release, &say).await?;
-    Launch { layout, state, binary: &binary, settings: &toml::Table::new(), keep: true, http: &http }.run(stack, &say).await?;
+    Launch { layout, state, binary: &binary, settings: &toml::Table::new(), keep: true, season: options.release, http: &http }
+        .run(stack, &say)
+        .await?;
     let listener = control::listen(layout);
     let stack = &*stack;
     record(layout, state, stack)?;
