@@ -41,12 +41,14 @@ pub(crate) struct Lease {
     lasts: Duration,
     /// Uptime of the last heartbeat in nanoseconds; 0 before the first and after the end.
     last: Arc<AtomicU64>,
+    /// Counts the times that it was held without a break.
+    term: Arc<AtomicU64>,
 }
 
 impl Lease {
     /// `ttl` is what takers wait.
     pub(crate) fn new(uptime: Arc<dyn Uptime>, ttl: Duration) -> Self {
-        Self { uptime, lasts: ttl * 2 / 3, last: Arc::default() }
+        Self { uptime, lasts: ttl * 2 / 3, last: Arc::default(), term: Arc::default() }
     }
 
     pub(crate) fn now(&self) -> Duration {
@@ -55,6 +57,9 @@ impl Lease {
 
     /// A heartbeat that was begun at `begun` has reached the database: from its beginning on it counts.
     pub(crate) fn renew(&self, begun: Duration) {
+        if !self.holds() {
+            self.term.fetch_add(1, Ordering::SeqCst);
+        }
         self.last.fetch_max(u64::try_from(begun.as_nanos()).unwrap_or(u64::MAX), Ordering::SeqCst);
     }
 
@@ -69,6 +74,13 @@ impl Lease {
             0 => false,
             last => self.now().saturating_sub(Duration::from_nanos(last)) < self.lasts,
         }
+    }
+
+    /// The number of the time since which it is held without a break; `None` while it is not. What was known to be ours in another term may
+    /// have been taken over since.
+    pub(crate) fn term(&self) -> Option<u64> {
+        let term = self.term.load(Ordering::SeqCst);
+        self.holds().then_some(term).filter(|term| *term == self.term.load(Ordering::SeqCst))
     }
 
     /// Whether what was claimed at `claimed` may still be sent: the lease holds, and held ever since.
@@ -117,7 +129,9 @@ mod tests {
         assert!(lease.holds());
         uptime.0.store(14_000, Ordering::SeqCst);
         assert!(!lease.holds(), "four seconds after the heartbeat was begun");
+        assert_eq!(lease.term(), None);
         lease.renew(lease.now());
+        assert_eq!(lease.term(), Some(2));
         assert!(lease.holds());
         lease.end();
         assert!(!lease.holds());

@@ -70,6 +70,7 @@ pub(super) async fn build(
         veil: veil.clone(),
         pulse: pulse.clone(),
         barrier: barrier.clone(),
+        store: store.clone(),
     };
     let build = Client::builder()
         .with_runtime(TokioRuntime)

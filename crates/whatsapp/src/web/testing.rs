@@ -146,6 +146,10 @@ impl Cells for Memory {
         }
         Ok(())
     }
+
+    async fn is_ours(&self) -> bool {
+        !self.is_stale.load(Ordering::SeqCst)
+    }
 }
 
 /// Keeps what customers write.

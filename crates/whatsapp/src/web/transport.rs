@@ -24,7 +24,7 @@ use tokio_rustls::TlsConnector;
 use tokio_websockets::{ClientBuilder, Config, Limits, Message, WebSocketStream};
 use wacore::net::{DisconnectReason, Transport, TransportEvent, TransportFactory, WHATSAPP_WEB_ORIGIN};
 
-use super::{Closed, barrier::Barrier, fate::Fate, inbox::Inbox, pairing::Step, presence::Veil, pulse::Pulse};
+use super::{Closed, barrier::Barrier, fate::Fate, inbox::Inbox, pairing::Step, presence::Veil, pulse::Pulse, store::Store};
 
 trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
@@ -86,6 +86,7 @@ pub(super) struct Line {
     pub veil: Arc<Veil>,
     pub pulse: Arc<Pulse>,
     pub barrier: Arc<Barrier>,
+    pub store: Arc<Store>,
 }
 
 #[async_trait]
@@ -109,7 +110,8 @@ impl TransportFactory for Line {
         sender.try_send(TransportEvent::Connected)?;
         tokio::spawn(read(stream, sender, stopped, self.inbox.clone(), self.pulse.clone()));
         let sink = tokio::sync::Mutex::new(Some(sink));
-        let wire = Wire { sink, stop, fate: self.fate.clone(), veil: self.veil.clone(), barrier: self.barrier.clone() };
+        let wire =
+            Wire { sink, stop, fate: self.fate.clone(), veil: self.veil.clone(), barrier: self.barrier.clone(), store: self.store.clone() };
         Ok((Arc::new(wire), receiver))
     }
 }
@@ -121,6 +123,7 @@ struct Wire {
     fate: Arc<Fate>,
     veil: Arc<Veil>,
     barrier: Arc<Barrier>,
+    store: Arc<Store>,
 }
 
 #[async_trait]
@@ -133,7 +136,11 @@ impl Transport for Wire {
             return Err(Closed::Asked.into());
         }
         let mut sink = self.sink.lock().await;
-        // Under the lock: what waited for it while the lease was lost must not go out either.
+        // Under the lock: what waited for it while the lease was lost must not go out either. A process that was stopped in the middle of
+        // anything begins here again.
+        if !self.store.is_ours().await {
+            self.fate.end(Closed::Stale);
+        }
         if self.fate.is_stale() {
             return Err(Closed::Stale.into());
         }

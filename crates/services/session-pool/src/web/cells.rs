@@ -1,6 +1,12 @@
 //! The store of one session's connection: cells in PostgreSQL, under one epoch.
 
-use std::sync::Arc;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use barid_vault::TenantKey;
@@ -8,6 +14,7 @@ use barid_whatsapp::web::{self, CellError, Cells, Kind};
 
 use crate::{
     Error,
+    ownership::Lease,
     store::{Cell, CellWriter, Change, Owner, Store, WriteError},
 };
 
@@ -16,16 +23,52 @@ pub(super) struct SessionCells {
     writer: CellWriter,
     owner: Owner,
     key: Arc<TenantKey>,
+    lease: Lease,
+    /// The term of the lease in which the session was last known to be ours; 0 for none.
+    ours: AtomicU64,
 }
 
+/// How long a connection waits for the lease of its replica to be renewed, and how often it looks.
+const PATIENCE: Duration = Duration::from_secs(10);
+const LOOK: Duration = Duration::from_millis(50);
+
 impl SessionCells {
-    pub(super) fn new(store: Store, writer: CellWriter, owner: Owner, key: Arc<TenantKey>) -> Self {
-        Self { store, writer, owner, key }
+    pub(super) fn new(store: Store, writer: CellWriter, owner: Owner, key: Arc<TenantKey>, lease: Lease) -> Self {
+        Self { store, writer, owner, key, lease, ours: AtomicU64::new(0) }
+    }
+
+    /// Asks the database whether the session is ours, once the lease is held.
+    async fn ask(&self) -> bool {
+        loop {
+            let Some(term) = self.lease.term() else {
+                tokio::time::sleep(LOOK).await;
+                continue;
+            };
+            match self.store.owns(self.owner.replica, self.owner.session, self.owner.epoch).await {
+                Ok(false) => return false,
+                Ok(true) if self.lease.term() == Some(term) => {
+                    self.ours.store(term, Ordering::SeqCst);
+                    return true;
+                }
+                Ok(true) => {}
+                Err(error) => {
+                    tracing::warn!(session = %self.owner.session, %error, "a connection waits to know whether it still has its session");
+                    tokio::time::sleep(LOOK).await;
+                }
+            }
+        }
     }
 }
 
 #[async_trait]
 impl Cells for SessionCells {
+    async fn is_ours(&self) -> bool {
+        if self.lease.term() == Some(self.ours.load(Ordering::SeqCst)) {
+            return true;
+        }
+        tokio::time::timeout(PATIENCE, self.ask()).await.unwrap_or(false)
+    }
+
     async fn load(&self, kinds: &[Kind]) -> Result<Vec<web::Cell>, CellError> {
         let numbers = kinds.iter().map(|kind| kind.number()).collect();
         let cells = self.store.load_cells(self.owner, &self.key, numbers).await.map_err(unavailable)?;

@@ -65,7 +65,7 @@ impl Devices {
     async fn cells(&self, session: SessionId, tenant: TenantId, epoch: u64) -> Result<Arc<SessionCells>, Error> {
         let owner = Owner { session, tenant, replica: self.house.replica, epoch };
         let key = self.house.store.tenant_key(tenant).await?;
-        Ok(Arc::new(SessionCells::new(self.house.store.clone(), self.writer.clone(), owner, key)))
+        Ok(Arc::new(SessionCells::new(self.house.store.clone(), self.writer.clone(), owner, key, self.house.lease.clone())))
     }
 
     fn sink(&self, session: SessionId, tenant: TenantId) -> Arc<Arrivals> {

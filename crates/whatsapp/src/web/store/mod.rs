@@ -116,6 +116,11 @@ impl Store {
         })
     }
 
+    /// Whether the session may still be spoken for.
+    pub async fn is_ours(&self) -> bool {
+        self.cells.is_ours().await
+    }
+
     /// The library has tried the store out.
     pub fn tried(&self) {
         self.is_tried.store(false, Ordering::Release);
