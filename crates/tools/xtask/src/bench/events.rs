@@ -44,10 +44,9 @@ pub async fn run(ground: &Ground, options: Options) -> Result<ExitCode> {
     // Everybody has an event to begin after.
     load.run("first", businesses.len(), AT_ONCE).await?;
     eprintln!("{} subscribers", options.subscribers);
-    let mut firsts = Vec::new();
-    for business in &businesses {
-        firsts.push(settled_events(&house, &business.tenant_id, "").await?.pop().context("a message has events")?);
-    }
+    let firsts = stream::iter(&businesses)
+        .map(async |business| settled_events(&house, &business.tenant_id, "").await?.pop().context("a message has events"));
+    let firsts: Vec<String> = firsts.buffered(AT_ONCE).try_collect().await?;
     let http = reqwest::Client::new();
     let connections = stream::iter(0..options.subscribers as usize).map(async |index| {
         let place = index % businesses.len();
@@ -64,12 +63,13 @@ pub async fn run(ground: &Ground, options: Options) -> Result<ExitCode> {
     let messages = options.rate as usize * options.seconds as usize;
     load.until_delivered(before + messages as u64).await?;
     let (mut told, mut missed, mut misplaced) = (0, 0, 0);
-    for (place, business) in businesses.iter().enumerate() {
-        let listed = settled_events(&house, &business.tenant_id, &firsts[place]).await?;
+    let listed = stream::iter(businesses.iter().zip(&firsts)).map(|(business, first)| settled_events(&house, &business.tenant_id, first));
+    let listed: Vec<Vec<String>> = listed.buffered(AT_ONCE).try_collect().await?;
+    for (place, listed) in listed.iter().enumerate() {
         for subscriber in subscribers.iter().filter(|subscriber| subscriber.place == place) {
             told += listed.len();
             let heard = subscriber.until(listed.len()).await;
-            let (missing, wrong) = differ(&listed, &heard);
+            let (missing, wrong) = differ(listed, &heard);
             missed += missing;
             misplaced += wrong;
         }

@@ -7,11 +7,13 @@ use super::figures::tenth;
 use super::house::{Ground, House};
 use super::pipeline::{self, Load};
 use crate::demo::{Business, cast};
+use crate::up::DATABASE;
 use anyhow::{Context, Result};
 use barid_domain::EventId;
 use futures::{StreamExt, TryStreamExt, stream};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 use tables::{Read, Use, troubles};
@@ -29,6 +31,9 @@ pub struct Options {
     /// Over how many past days the rows are spread
     #[arg(long, default_value_t = 21, value_parser = clap::value_parser!(u32).range(1..=365))]
     days: u32,
+    /// Have PostgreSQL log the plan of every query of the last measurement, to see which one it is
+    #[arg(long)]
+    explain: bool,
     /// Leave Barid running
     #[arg(long)]
     keep: bool,
@@ -56,6 +61,9 @@ pub async fn run(ground: &Ground, options: Options) -> Result<ExitCode> {
     let filled = begun.elapsed();
     eprintln!("filled in {:.0} s", filled.as_secs_f64());
     load.run("again", options.messages as usize, IN_FLIGHT).await?;
+    if options.explain {
+        explain(&house).await?;
+    }
     let grown = Measured::take("grown", &load, options.messages as usize).await?;
 
     let troubles = [("a message", &new.sending, &grown.sending), ("a question", &new.asking, &grown.asking)]
@@ -112,6 +120,21 @@ impl Measured {
             per_second: run.per_second,
         })
     }
+}
+
+/// Logs plans from now on, with what each step looked at. Connections that are there know nothing of it and are ended.
+async fn explain(house: &House) -> Result<()> {
+    let settings =
+        [("session_preload_libraries", "auto_explain"), ("auto_explain.log_min_duration", "0"), ("auto_explain.log_analyze", "on")]
+            .into_iter()
+            .chain([("auto_explain.log_timing", "off"), ("auto_explain.log_buffers", "on")])
+            .map(|(name, value)| format!("ALTER DATABASE {DATABASE} SET {name} = '{value}'"));
+    let end = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE usename LIKE 'barid\\_%'".to_owned();
+    let statements: Vec<String> = settings.chain([end, "SHOW data_directory".to_owned()]).collect();
+    let answer = house.ask(&statements.iter().map(String::as_str).collect::<Vec<_>>()).await?;
+    let data = answer.lines().last().context("PostgreSQL has a folder")?;
+    eprintln!("plans go to {}", Path::new(data).with_file_name("postgres.log").display());
+    Ok(())
 }
 
 /// What every table counted, once all connections have told it.
