@@ -5,7 +5,7 @@ pub mod id;
 pub mod phone;
 mod secret;
 
-pub use clock::{Clock, ManualClock, SystemClock};
+pub use clock::{Clock, ManualClock, SteadyClock, SystemClock};
 pub use id::{ApiKeyId, ContactId, EventId, Id, InboundId, JobId, MessageId, Minter, OrganisationId, SessionId, TemplateId, TenantId};
 pub use phone::{Country, Phone};
 pub use secret::Secret;

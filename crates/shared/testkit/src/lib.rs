@@ -24,6 +24,7 @@ mod wait;
 
 pub use database::{Cluster, Database, POSTGRES_URL_VARIABLE, database, database_with, postgres};
 pub use port::free_port;
+pub use psql::ask;
 pub use servers::{Durability, Nats, Postgres, Redis};
 pub use wait::eventually;
 

@@ -187,6 +187,33 @@ impl Process {
         self.send(Signal::CONT)
     }
 
+    /// Lets no file of it and its children grow beyond so many bytes, or any again: what they write then fails (EFBIG) as on a disk that is
+    /// full. What is started later has no such limit. Needs `prlimit` (util-linux), and no privileges.
+    pub fn limit_files(&self, most: Option<u64>) -> Result<()> {
+        let Some(pid) = self.id() else { return Ok(()) };
+        // The parent first: what it starts meanwhile inherits the limit.
+        for pid in std::iter::once(pid).chain(children(pid)?) {
+            let mut command = Command::new("prlimit");
+            let most = most.map_or_else(|| "unlimited".to_owned(), |most| most.to_string());
+            command.args(["--pid", &pid.to_string(), &format!("--fsize={most}:")]);
+            // Who may do this is the account that runs it.
+            if let Some(account) = self.account {
+                account.apply(&mut command);
+            }
+            let output = command.output().context("starting prlimit")?;
+            let gone = !Path::new("/proc").join(pid.to_string()).exists();
+            if !output.status.success() && !gone {
+                bail!("limiting the files of {}: {}", self.name, String::from_utf8_lossy(&output.stderr).trim());
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends the first or the second of the signals that a program may give a meaning of its own, USR1 and USR2.
+    pub fn tell(&self, second: bool) -> Result<()> {
+        self.send(if second { Signal::USR2 } else { Signal::USR1 })
+    }
+
     fn send(&self, signal: Signal) -> Result<()> {
         let mut slot = self.child.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(child) = slot.as_mut() else { return Ok(()) };
@@ -217,6 +244,18 @@ impl Drop for Process {
             let _ = child.wait();
         }
     }
+}
+
+fn children(parent: u32) -> Result<Vec<u32>> {
+    let processes = std::fs::read_dir("/proc").context("reading /proc")?;
+    let ids = processes.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<u32>().ok());
+    let is_child = |id: &u32| {
+        let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).unwrap_or_default();
+        // After the name in parentheses come the state and the parent.
+        let of = stat.rsplit_once(')').and_then(|(_, rest)| rest.split_whitespace().nth(1)?.parse().ok());
+        of == Some(parent)
+    };
+    Ok(ids.filter(is_child).collect())
 }
 
 /// `setpriv`, when the machine has one that knows parent-death signals (util-linux 2.33 of 2018).

@@ -60,6 +60,12 @@ impl Login {
     }
 }
 
+/// Runs statements on the server of an address, `postgres://user:password@host:port/...`, each in its own transaction, and returns the rows
+/// as lines, columns parted by `|`.
+pub async fn ask(url: &str, database: &str, statements: &[&str]) -> Result<String> {
+    Login::parse(url)?.execute(database, statements).await
+}
+
 /// One session that stays open, for what must be held while other things happen.
 pub(crate) struct Session {
     child: Child,

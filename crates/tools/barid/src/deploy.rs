@@ -1,13 +1,14 @@
 //! What it takes to run each part.
 
-use std::{path::Path, sync::Arc};
+use std::path::Path;
 
 use anyhow::{Context, Result};
-use barid_domain::SystemClock;
 use barid_runtime::{Format, Health, HealthConfig, TelemetryConfig, config};
 use serde::Serialize;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
+
+use crate::clock::clock;
 
 /// A part that runs by itself.
 pub(crate) trait Deployable {
@@ -52,19 +53,19 @@ macro_rules! services {
 
 services! {
     Tenant barid_tenant "tenant" |config, health, shutdown| {
-        Ok(barid_tenant::App::build(&config, Arc::new(SystemClock)).await?.run(health, shutdown.clone()).await?)
+        Ok(barid_tenant::App::build(&config, clock()?).await?.run(health, shutdown.clone()).await?)
     };
     Template barid_template "template" |config, health, shutdown| {
-        Ok(barid_template::App::build(&config, Arc::new(SystemClock)).await?.run(health, shutdown.clone()).await?)
+        Ok(barid_template::App::build(&config, clock()?).await?.run(health, shutdown.clone()).await?)
     };
     Queue barid_queue "queue" |config, health, shutdown| {
-        Ok(barid_queue::App::build(&config, Arc::new(SystemClock)).await?.run(health, shutdown.clone()).await?)
+        Ok(barid_queue::App::build(&config, clock()?).await?.run(health, shutdown.clone()).await?)
     };
     SessionPool barid_session_pool "session_pool" |config, health, shutdown| {
-        Ok(barid_session_pool::App::build(&config, Arc::new(SystemClock)).await?.run(health, shutdown.clone()).await?)
+        Ok(barid_session_pool::App::build(&config, clock()?).await?.run(health, shutdown.clone()).await?)
     };
     Analytics barid_analytics "analytics" |config, health, shutdown| {
-        Ok(barid_analytics::App::build(&config, Arc::new(SystemClock)).await?.run(health, shutdown.clone()).await?)
+        Ok(barid_analytics::App::build(&config, clock()?).await?.run(health, shutdown.clone()).await?)
     };
     Gateway barid_gateway "gateway" |config, health, shutdown| {
         let app = barid_gateway::App::build(&config).await?;

@@ -3,6 +3,7 @@
 mod bus;
 mod cli;
 mod client;
+mod clock;
 mod config;
 mod database;
 mod deploy;

@@ -71,3 +71,32 @@ fn free_ports_can_be_bound() -> Result<()> {
     std::net::TcpListener::bind(("127.0.0.1", port))?;
     Ok(())
 }
+
+#[tokio::test]
+async fn files_that_may_not_grow_do_not_until_they_may() -> Result<()> {
+    let dir = tempfile::tempdir()?;
+    let file = dir.path().join("written");
+    // Who ignores the signal is told by the write, as servers are.
+    let script = "trap '' XFSZ; while sleep 0.02; do echo 1234567 >> written || echo failed; done";
+    let process = Process::new("sh", "/bin/sh", dir.path().join("log")).arguments(["-c", script]).directory(dir.path());
+    process.start()?;
+    let size = || file.metadata().map_or(0, |file| file.len());
+    let grows_beyond = async |most: u64| {
+        eventually(Duration::from_secs(10), || async {
+            ensure!(size() > most, "the file has {} bytes", size());
+            Ok(())
+        })
+        .await
+    };
+    grows_beyond(0).await?;
+    process.limit_files(Some(400))?;
+    let told = || process.log_tail(5).contains("failed");
+    eventually(Duration::from_secs(10), || async {
+        ensure!(told(), "nothing failed");
+        Ok(())
+    })
+    .await?;
+    assert!(size() <= 400, "the file has {} bytes", size());
+    process.limit_files(None)?;
+    grows_beyond(400).await
+}

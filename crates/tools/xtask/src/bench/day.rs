@@ -1,13 +1,13 @@
 //! Businesses with an invoice for each of their customers, in two peaks, through few slots.
 
 use super::figures::{Spread, tenth};
-use super::house::{Device, House, between, time};
+use super::house::{Device, Ground, House, between, time};
 use super::picture::{self, Point};
 use anyhow::{Context, Result, ensure};
 use futures::{StreamExt, TryStreamExt, stream};
 use serde_json::{Map, Value, json};
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -80,7 +80,7 @@ impl Kind {
     }
 }
 
-pub async fn run(root: &Path, options: Options) -> Result<ExitCode> {
+pub async fn run(ground: &Ground, options: Options) -> Result<ExitCode> {
     let (businesses, half) = (options.businesses as usize, (options.invoices / 2) as usize);
     let settings = [
         ("BARID_SESSION_POOL__POOL__SLOTS", options.slots.to_string()),
@@ -90,7 +90,7 @@ pub async fn run(root: &Path, options: Options) -> Result<ExitCode> {
         ("BARID_SESSION_POOL__POOL__MIN_TURN", "2s".to_owned()),
         ("BARID_SESSION_POOL__TELEMETRY__LOG", "warn".to_owned()),
     ];
-    let house = House::start(root, options.keep, &settings).await?;
+    let house = House::start(ground, options.keep, &settings).await?;
     eprintln!("linking {businesses} businesses");
     let mut tenants = Vec::new();
     for business in 0..businesses {
@@ -155,7 +155,7 @@ pub async fn run(root: &Path, options: Options) -> Result<ExitCode> {
     });
     let title = format!("{} invoices of {businesses} businesses in {} slots", points.len(), options.slots);
     let names: Vec<(&str, Value)> = Kind::ALL.iter().map(|kind| (kind.name(), classes[kind.name()].clone())).collect();
-    let drawn = root.join(&options.picture);
+    let drawn = ground.root.join(&options.picture);
     std::fs::write(&drawn, picture::draw(&title, &names, &points, MAX_WAIT)).with_context(|| format!("writing {}", drawn.display()))?;
     eprintln!("drawn in {}", drawn.display());
     println!("{figures}");

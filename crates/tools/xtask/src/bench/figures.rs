@@ -21,6 +21,14 @@ impl Spread {
     }
 }
 
+impl Spread {
+    /// The same to the microsecond, for what takes less than a millisecond.
+    pub fn exactly(values: Vec<f64>) -> Self {
+        let Self { count, p50, p95, p99, max } = Self::of(values.into_iter().map(|value| value * 1000.0).collect());
+        Self { count, p50: p50 / 1000.0, p95: p95 / 1000.0, p99: p99 / 1000.0, max: max / 1000.0 }
+    }
+}
+
 /// Rounded to one digit: what a measurement is good for.
 pub fn tenth(value: f64) -> f64 {
     (value * 10.0).round() / 10.0

@@ -1,6 +1,8 @@
 //! A Barid for a measurement: linked devices over wss, and nothing else in it.
 
+use super::process::{Memory, SERVICES};
 use crate::demo::{Api, Environment, Phones, Stage, text};
+use crate::up::{DATABASE, gateway_port, simulator_port};
 use crate::workspace;
 use anyhow::{Context, Result, bail, ensure};
 use futures::{StreamExt, TryStreamExt, stream};
@@ -12,9 +14,16 @@ use std::time::{Duration, Instant};
 
 /// Devices linked at once.
 const AT_ONCE: usize = 16;
-/// Keeps clear of the ports of a Barid that somebody looks at.
-const PORT_OFFSET: &str = "700";
+/// Keep clear of the ports of a Barid that somebody looks at, and of another measurement's.
+const PORT_OFFSETS: [u16; 5] = [700, 720, 740, 760, 780];
 const DAILY_QUOTA: u32 = 1_000_000;
+
+/// Where and what is measured.
+pub struct Ground {
+    pub root: PathBuf,
+    /// Instead of the binary of this checkout, built with optimisations.
+    pub barid: Option<PathBuf>,
+}
 
 pub struct House {
     running: Running,
@@ -22,6 +31,7 @@ pub struct House {
     pub api: Api,
     pub platform: Api,
     pub phones: Phones,
+    url: String,
 }
 
 /// The processes; they end with it.
@@ -59,7 +69,8 @@ pub struct Device {
 impl House {
     /// Starts a release build with an empty database and these settings on top, over wss with a certificate of its own. It is stopped in the
     /// end, unless it shall stay to be looked at.
-    pub async fn start(root: &Path, keep: bool, settings: &[(&str, String)]) -> Result<Self> {
+    pub async fn start(ground: &Ground, keep: bool, settings: &[(&str, String)]) -> Result<Self> {
+        let root = &ground.root;
         let home = root.join("target/bench");
         let earlier = command(root, &home, &["down"]).stdout(Stdio::null()).stderr(Stdio::null()).status()?;
         ensure!(earlier.success(), "an earlier measurement still runs in {}", home.display());
@@ -72,7 +83,10 @@ impl House {
         std::fs::write(&certificate, made.cert.pem())?;
         std::fs::write(&key, made.signing_key.serialize_pem())?;
         let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
-        let mut up = command(root, &home, &["up", "--detach", "--release", "--no-demo", "--port-offset", PORT_OFFSET]);
+        let mut up = command(root, &home, &["up", "--detach", "--release", "--no-demo", "--port-offset", &free_offset()?.to_string()]);
+        if let Some(binary) = &ground.barid {
+            up.arg("--barid").arg(binary);
+        }
         up.env("BARID_SIMULATOR__WEB__LISTEN_TLS", format!("127.0.0.1:{port}"));
         up.env("BARID_SIMULATOR__WEB__CERTIFICATE", &certificate).env("BARID_SIMULATOR__WEB__PRIVATE_KEY", &key);
         up.env("BARID_SESSION_POOL__WEB__URL", format!("wss://localhost:{port}/ws/chat"));
@@ -82,7 +96,7 @@ impl House {
         }
         eprintln!("building and starting Barid in {}", home.display());
         let status = up.stdout(Stdio::null()).status().context("starting Barid")?;
-        let guard = Running { root: root.to_owned(), home: home.clone(), keep };
+        let guard = Running { root: root.clone(), home: home.clone(), keep };
         if !status.success() {
             bail!("Barid did not come up; the story is in {}", home.join("logs/up.log").display());
         }
@@ -90,7 +104,7 @@ impl House {
         let stage = Stage::set(&home, environment.clone()).await?;
         let platform_key = environment.platform_key.as_deref().context("the platform's key is in dev.env")?;
         let platform = Api::new(reqwest::Client::new(), &environment.url, platform_key);
-        Ok(Self { running: guard, api: stage.api.clone(), platform, phones: stage.phones.clone(), stage })
+        Ok(Self { running: guard, api: stage.api.clone(), platform, phones: stage.phones.clone(), stage, url: environment.url })
     }
 
     pub fn restart(&self, name: &str) -> Result<()> {
@@ -101,6 +115,45 @@ impl House {
 
     pub fn process(&self, name: &str) -> Result<u32> {
         super::process::named(&self.running.home, name)
+    }
+
+    /// A stream of the events of a tenant that come after this one.
+    pub async fn subscribe(&self, http: &reqwest::Client, tenant: &str, after: &str) -> Result<reqwest::Response> {
+        let request = http.get(format!("{}/v1/events:subscribe", self.url)).bearer_auth(self.api.key());
+        Ok(request.query(&[("tenantId", tenant), ("after", after)]).send().await?.error_for_status()?)
+    }
+
+    /// Ids of the events of a tenant after one of them, or all, in their order.
+    pub async fn events(&self, tenant: &str, after: &str) -> Result<Vec<String>> {
+        let mut ids: Vec<String> = Vec::new();
+        loop {
+            let after = ids.last().map_or(after, String::as_str).to_owned();
+            let page = self.api.get("/v1/events", &[("tenantId", tenant), ("pageSize", "1000"), ("after", &after)]).await?;
+            let page = page["events"].as_array().map(Vec::as_slice).unwrap_or_default();
+            if page.is_empty() {
+                return Ok(ids);
+            }
+            for event in page {
+                ids.push(text(event, "id")?);
+            }
+        }
+    }
+
+    /// Memory of all services together.
+    pub fn memory(&self) -> Result<Memory> {
+        SERVICES.iter().try_fold(Memory::default(), |sum, name| Ok(sum + super::process::memory(self.process(name)?)?))
+    }
+
+    /// What the ledger's server answers, as the owner of its tables: rows as lines, columns parted by `|`.
+    pub async fn ask(&self, statements: &[&str]) -> Result<String> {
+        barid_testkit::ask(&self.database_url()?, DATABASE, statements).await
+    }
+
+    /// The database for its owner.
+    pub fn database_url(&self) -> Result<String> {
+        let config: toml::Table = std::fs::read_to_string(self.running.home.join("barid.toml"))?.parse()?;
+        let url = config.get("migrate").and_then(|migrate| migrate.get("database_url")?.as_str());
+        url.map(str::to_owned).context("the configuration names the database")
     }
 
     /// Makes a business; `more` are fields of the tenant beside those that it must have.
@@ -198,6 +251,13 @@ impl House {
         let messages = self.api.list("/v1/messages", &[("tenantId", tenant), ("pageSize", "1000")], "messages").await?;
         messages.into_iter().map(|message| Ok((text(&message, "id")?, message))).collect()
     }
+}
+
+/// An offset at which nobody listens.
+fn free_offset() -> Result<u16> {
+    let is_free = |port: Option<u16>| port.is_some_and(|port| std::net::TcpListener::bind(("127.0.0.1", port)).is_ok());
+    let free = PORT_OFFSETS.into_iter().find(|offset| is_free(gateway_port(*offset)) && is_free(simulator_port(*offset)));
+    free.context("too many measurements run on this machine")
 }
 
 /// Milliseconds between two times of a message.

@@ -1,13 +1,12 @@
 //! Invoices of many businesses, one request each, through every service until the phones have them.
 
 use super::figures::{Spread, median, tenth};
-use super::house::House;
+use super::house::{Ground, House};
 use super::process;
 use crate::demo::{Business, cast};
 use anyhow::{Context, Result, ensure};
 use futures::{StreamExt, TryStreamExt, stream};
 use serde_json::{Value, json};
-use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -29,28 +28,28 @@ pub struct Options {
 }
 
 /// The processes whose time is told, by their names.
-const PROCESSES: [&str; 9] =
+pub const PROCESSES: [&str; 9] =
     ["gateway", "queue", "template", "tenant", "session-pool", "analytics", "simulator", "nats-server", "PostgreSQL"];
 const BULK: usize = 10_000;
 const LIMIT: Duration = Duration::from_secs(300);
 /// How long requests come at half the rate.
 const HALF_LOAD: Duration = Duration::from_secs(8);
 
-pub async fn run(root: &Path, options: Options) -> Result<ExitCode> {
-    let house = House::start(
-        root,
-        options.keep,
-        &[
-            ("BARID_GATEWAY__LIMITS__PER_MINUTE", "100000000".to_owned()),
-            ("BARID_GATEWAY__LIMITS__BURST", "1000000".to_owned()),
-            ("BARID_SIMULATOR__DELAYS__SENT", "0s".to_owned()),
-            ("BARID_SIMULATOR__DELAYS__DELIVERED", "0s".to_owned()),
-            ("BARID_GATEWAY__TELEMETRY__LOG", "warn".to_owned()),
-            ("BARID_QUEUE__TELEMETRY__LOG", "warn".to_owned()),
-            ("BARID_SESSION_POOL__TELEMETRY__LOG", "warn".to_owned()),
-        ],
-    )
-    .await?;
+/// For loads that nobody limits, and customers who read at once.
+pub fn settings() -> [(&'static str, String); 7] {
+    [
+        ("BARID_GATEWAY__LIMITS__PER_MINUTE", "100000000".to_owned()),
+        ("BARID_GATEWAY__LIMITS__BURST", "1000000".to_owned()),
+        ("BARID_SIMULATOR__DELAYS__SENT", "0s".to_owned()),
+        ("BARID_SIMULATOR__DELAYS__DELIVERED", "0s".to_owned()),
+        ("BARID_GATEWAY__TELEMETRY__LOG", "warn".to_owned()),
+        ("BARID_QUEUE__TELEMETRY__LOG", "warn".to_owned()),
+        ("BARID_SESSION_POOL__TELEMETRY__LOG", "warn".to_owned()),
+    ]
+}
+
+pub async fn run(ground: &Ground, options: Options) -> Result<ExitCode> {
+    let house = House::start(ground, options.keep, &settings()).await?;
     let businesses = house.stage.cast((0..options.tenants as usize).map(cast::extra).collect()).await?;
     let load = Load { house: &house, businesses: &businesses };
     eprintln!("warming up");
@@ -83,7 +82,7 @@ pub async fn run(root: &Path, options: Options) -> Result<ExitCode> {
         }));
     }
     eprintln!("half the load");
-    let half = load.at_rate(best / 2.0, HALF_LOAD).await?;
+    let half = load.at_rate("half", best / 2.0, HALF_LOAD).await?;
     eprintln!("bulk");
     let bulk = load.bulk(options.runs as usize).await?;
     println!(
@@ -101,31 +100,30 @@ pub async fn run(root: &Path, options: Options) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-struct Load<'a> {
-    house: &'a House,
-    businesses: &'a [Business],
+/// Invoices of these businesses in turn.
+pub struct Load<'a> {
+    pub house: &'a House,
+    pub businesses: &'a [Business],
 }
 
 /// One run.
-struct Run {
-    per_second: f64,
-    accepted_per_second: f64,
-    accept: Spread,
+pub struct Run {
+    pub per_second: f64,
+    pub accepted_per_second: f64,
+    pub accept: Spread,
     /// Of each process, by `PROCESSES`.
-    processor_us: [f64; PROCESSES.len()],
+    pub processor_us: [f64; PROCESSES.len()],
 }
 
 impl Load<'_> {
-    async fn run(&self, name: &str, invoices: usize, in_flight: usize) -> Result<Run> {
+    /// Hands over invoices under keys that begin with `name`, and waits until the phones have them.
+    pub async fn run(&self, name: &str, invoices: usize, in_flight: usize) -> Result<Run> {
         let (before, times) = (self.delivered().await?, self.processor()?);
         let start = Instant::now();
         let requests = stream::iter(0..invoices).map(|index| self.send(name, index)).buffer_unordered(in_flight);
         let accept: Vec<f64> = requests.try_collect().await?;
         let accepted = start.elapsed();
-        while self.delivered().await? < before + invoices as u64 {
-            ensure!(start.elapsed() < LIMIT, "not all of {name} are on the phones after {LIMIT:?}");
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
+        self.until_delivered(before + invoices as u64).await.with_context(|| format!("not all of {name} are on the phones"))?;
         let took = start.elapsed();
         let mut processor_us = self.processor()?;
         for (after, before) in processor_us.iter_mut().zip(times) {
@@ -136,13 +134,13 @@ impl Load<'_> {
     }
 
     /// Requests that come at their time, whether or not those before are answered; how long acceptance took, from when each should have come.
-    async fn at_rate(&self, per_second: f64, length: Duration) -> Result<Spread> {
+    pub async fn at_rate(&self, name: &str, per_second: f64, length: Duration) -> Result<Spread> {
         let total = (per_second * length.as_secs_f64()) as usize;
         let start = tokio::time::Instant::now();
         let requests = (0..total).map(async |index| {
             let due = start + Duration::from_secs_f64(index as f64 / per_second);
             tokio::time::sleep_until(due).await;
-            self.send("half", index).await?;
+            self.send(name, index).await?;
             anyhow::Ok(due.elapsed().as_secs_f64() * 1000.0)
         });
         Ok(Spread::of(futures::future::try_join_all(requests).await?))
@@ -174,8 +172,21 @@ impl Load<'_> {
         Ok(start.elapsed().as_secs_f64() * 1000.0)
     }
 
+    /// Waits until phones were given so many messages since the simulator started.
+    pub async fn until_delivered(&self, count: u64) -> Result<()> {
+        let start = Instant::now();
+        loop {
+            let delivered = self.delivered().await?;
+            if delivered >= count {
+                return Ok(());
+            }
+            ensure!(start.elapsed() < LIMIT, "{delivered} of {count} after {LIMIT:?}");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
     /// Messages that phones were given since the simulator started.
-    async fn delivered(&self) -> Result<u64> {
+    pub async fn delivered(&self) -> Result<u64> {
         self.house.phones.stats().await?["delivered"].as_u64().context("the simulator counts what is delivered")
     }
 

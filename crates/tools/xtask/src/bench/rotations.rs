@@ -1,12 +1,11 @@
 //! Sessions that take turns in a few slots, again and again: does anything grow?
 
 use super::figures::{Spread, median, tenth};
-use super::house::House;
+use super::house::{Ground, House};
 use super::process;
 use anyhow::{Context, Result};
 use futures::{StreamExt, TryStreamExt, stream};
 use serde_json::json;
-use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -30,7 +29,7 @@ const TOLERANCE: f64 = 5.0;
 const WARMED_UP: f64 = 0.2;
 const LIMIT: Duration = Duration::from_secs(120);
 
-pub async fn run(root: &Path, options: Options) -> Result<ExitCode> {
+pub async fn run(ground: &Ground, options: Options) -> Result<ExitCode> {
     let settings = [
         ("BARID_SESSION_POOL__POOL__SLOTS", options.slots.to_string()),
         ("BARID_SESSION_POOL__POOL__MIN_WARM", "100ms".to_owned()),
@@ -38,7 +37,7 @@ pub async fn run(root: &Path, options: Options) -> Result<ExitCode> {
         ("BARID_SESSION_POOL__POOL__LOGINS_PER_SECOND", "200".to_owned()),
         ("BARID_SESSION_POOL__TELEMETRY__LOG", "warn".to_owned()),
     ];
-    let house = House::start(root, options.keep, &settings).await?;
+    let house = House::start(ground, options.keep, &settings).await?;
     let pool = house.process("session-pool")?;
     eprintln!("linking {} devices", options.sessions);
     let tenant = house.business("rotations", json!({})).await?;

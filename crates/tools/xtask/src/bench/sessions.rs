@@ -1,12 +1,11 @@
 //! What a warm linked device costs, and how fast cold ones send.
 
 use super::figures::{Spread, tenth};
-use super::house::{Device, House, between};
+use super::house::{Device, Ground, House, between};
 use super::process;
 use anyhow::{Context, Result};
 use futures::{StreamExt, TryStreamExt, stream};
 use serde_json::{Value, json};
-use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -38,14 +37,14 @@ const LIMIT: Duration = Duration::from_secs(900);
 /// After it a connection has collected what came with its login.
 const SETTLED: Duration = Duration::from_secs(25);
 
-pub async fn run(root: &Path, options: Options) -> Result<ExitCode> {
+pub async fn run(ground: &Ground, options: Options) -> Result<ExitCode> {
     let count = options.sessions as usize;
     let settings = [
         ("BARID_SESSION_POOL__POOL__SLOTS", (count + count / 2).to_string()),
         ("BARID_SESSION_POOL__POOL__LINGER", "2h".to_owned()),
         ("BARID_SESSION_POOL__TELEMETRY__LOG", "warn".to_owned()),
     ];
-    let house = House::start(root, options.keep, &settings).await?;
+    let house = House::start(ground, options.keep, &settings).await?;
     let pool = house.process("session-pool")?;
     tokio::time::sleep(Duration::from_secs(5)).await;
     let empty = process::resident(pool)?;

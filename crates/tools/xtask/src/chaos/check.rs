@@ -1,5 +1,6 @@
 //! What clients were promised, what the ledger says and what the phones show, held against each other. Pure.
 
+use chrono::{DateTime, Utc};
 use serde::Serialize;
 use std::collections::{HashMap, HashSet};
 
@@ -31,6 +32,8 @@ pub struct Entry {
     pub wire_id: String,
     /// Milliseconds from its acceptance until WhatsApp had it.
     pub waited_ms: Option<f64>,
+    /// When it was accepted, by the clock of the queue.
+    pub created: Option<DateTime<Utc>>,
 }
 
 /// A message from the business on a phone.
@@ -232,7 +235,7 @@ mod tests {
             let text = words(conversation, place);
             (
                 id(conversation, place),
-                Entry { text, state: "READ".into(), reason: String::new(), wire_id: wire(conversation, place), waited_ms: None },
+                Entry { text, state: "READ".into(), reason: String::new(), wire_id: wire(conversation, place), ..Entry::default() },
             )
         };
         let shown = |conversation: usize, place: usize| Shown {

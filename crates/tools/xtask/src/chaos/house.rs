@@ -1,5 +1,6 @@
 //! A Barid of a scenario's own: real servers and services on free ports, its folder gone with it.
 
+use super::cast::Conversation;
 use crate::demo::{Api, text};
 use crate::up::{DATABASE, Launch, Layout, Process, Stack, State};
 use anyhow::{Context, Result, ensure};
@@ -196,6 +197,16 @@ impl House {
         let url = format!("http://127.0.0.1:{}/v1/events:subscribe", self.state.port("gateway"));
         let request = self.http.get(url).bearer_auth(self.api.key()).query(&[("tenantId", tenant), ("after", after)]);
         Ok(request.send().await?.error_for_status()?)
+    }
+
+    /// Hands over one message and does not repeat the call; what was answered.
+    pub async fn hand_over_once(&self, with: &Conversation, text: &str) -> Result<(reqwest::StatusCode, Value)> {
+        let url = format!("http://127.0.0.1:{}/v1/messages:send", self.state.port("gateway"));
+        let business = &with.business;
+        let message = json!({"tenantId": business.tenant, "sessionId": business.session, "recipient": with.customer, "text": text});
+        let request = self.http.post(url).bearer_auth(self.api.key()).header("Idempotency-Key", text).json(&message);
+        let answer = request.timeout(PATIENCE).send().await?;
+        Ok((answer.status(), answer.json().await.unwrap_or_default()))
     }
 
     /// Copies the logs to where they stay.

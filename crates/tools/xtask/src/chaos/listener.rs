@@ -60,7 +60,7 @@ impl<'a> Listener<'a> {
 }
 
 /// How many of `listed` are missing in `heard`, and how many of `heard` stand where they should not.
-fn differ(listed: &[String], heard: &[String]) -> (usize, usize) {
+pub fn differ(listed: &[String], heard: &[String]) -> (usize, usize) {
     let known: HashSet<&String> = heard.iter().collect();
     let missing = listed.iter().filter(|id| !known.contains(id)).count();
     let mut turn = listed.iter();

@@ -13,6 +13,7 @@ mod witness;
 use crate::up;
 use anyhow::{Context, Result, bail};
 use house::House;
+pub use listener::differ;
 use scenarios::{SCENARIOS, Scenario};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
@@ -80,7 +81,7 @@ async fn try_out(root: &Path, binary: &Path, scenario: &Scenario, messages: u32,
     let start = Instant::now();
     let outcome = async {
         let house = House::start(root, binary, scenario.pools, scenario.settings, say).await.context("starting Barid")?;
-        let mut trial = Trial { house, messages: messages as usize, pace: scenario.pace, say };
+        let mut trial = Trial { house, messages: messages as usize, slow: scenario.slow, pace: scenario.pace, say };
         let outcome = (scenario.play)(&mut trial).await;
         let passed = outcome.as_ref().is_ok_and(is_good);
         if !passed {

@@ -8,8 +8,6 @@ use serde_json::{Map, Value};
 use std::cell::Cell;
 use std::time::{Duration, Instant};
 
-/// Messages a second where there are few, so that the faults meet them.
-const PACE: u32 = 30;
 /// From so many messages on they come as fast as the scenario has it.
 const MANY: u32 = 10_000;
 /// By how much longer all that is waited for may take, for each message: what a build without optimisations carries on two busy cores.
@@ -22,7 +20,8 @@ const EACH: usize = 10;
 pub struct Trial<'a> {
     pub house: House,
     pub messages: usize,
-    /// Messages a second where there are many.
+    /// Messages a second where there are few, so that the faults meet them, and where there are many.
+    pub slow: u32,
     pub pace: u32,
     pub say: &'a dyn Fn(String),
 }
@@ -77,7 +76,7 @@ impl Trial<'_> {
     /// Over how long the messages are handed over.
     pub fn lasts(&self) -> Duration {
         let messages = u32::try_from(self.messages).unwrap_or(u32::MAX);
-        (Duration::from_secs(1) * messages / PACE).min(Duration::from_secs(1) * messages.max(MANY) / self.pace)
+        (Duration::from_secs(1) * messages / self.slow).min(Duration::from_secs(1) * messages.max(MANY) / self.pace)
     }
 
     /// How long it may take until everything has come to its end.

@@ -151,14 +151,24 @@ pub fn tenants(cast: &[Conversation]) -> BTreeSet<&str> {
 
 /// Milliseconds that it waited until WhatsApp had it; `None` while it has not.
 fn waited(message: &Value) -> Option<f64> {
-    let time = |field: &str| message[field].as_str()?.parse::<DateTime<Utc>>().ok();
-    Some((time("sentTime")? - time("createTime")?).num_microseconds()? as f64 / 1000.0)
+    Some((time(message, "sentTime")? - time(message, "createTime")?).num_microseconds()? as f64 / 1000.0)
+}
+
+fn time(message: &Value, field: &str) -> Option<DateTime<Utc>> {
+    message[field].as_str()?.parse().ok()
 }
 
 fn entry(message: &Value) -> Entry {
     let field = |name: &str| message[name].as_str().unwrap_or_default().to_owned();
     let state = field("state").trim_start_matches("MESSAGE_STATE_").to_owned();
-    Entry { text: field("text"), state, reason: field("reason"), wire_id: field("providerId"), waited_ms: waited(message) }
+    Entry {
+        text: field("text"),
+        state,
+        reason: field("reason"),
+        wire_id: field("providerId"),
+        waited_ms: waited(message),
+        created: time(message, "createTime"),
+    }
 }
 
 fn shown(message: &Value) -> Result<Shown> {

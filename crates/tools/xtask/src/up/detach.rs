@@ -36,6 +36,9 @@ pub async fn start(layout: &Layout, options: &Options) -> Result<ExitCode> {
     if options.no_demo {
         command.arg("--no-demo");
     }
+    if let Some(binary) = &options.barid {
+        command.arg("--barid").arg(binary);
+    }
     let mut child = command.stdin(Stdio::null()).stdout(file.try_clone()?).stderr(file).spawn().context("starting in the background")?;
 
     let mut shown = File::open(&log)?;

@@ -13,12 +13,12 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 pub use config::{APP, overlay};
 pub use launch::{DATABASE, Launch, build, find};
-pub use layout::Layout;
+pub use layout::{Layout, gateway_port, simulator_port};
 pub use stack::{Running as Process, Stack};
 use state::Running;
 pub use state::State;
 use std::fs::File;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use tokio::net::UnixListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -37,6 +37,9 @@ pub struct Options {
     /// Only set the demo's businesses up and send nothing
     #[arg(long)]
     no_demo: bool,
+    /// A binary with the feature `trust-simulator` to run instead of building one
+    #[arg(long, value_name = "FILE", hide = true)]
+    barid: Option<PathBuf>,
     /// Set for the process that `--detach` starts
     #[arg(long, hide = true)]
     supervised: bool,
@@ -110,7 +113,10 @@ async fn work(layout: &Layout, state: &mut State, options: &Options, stack: &mut
     let http = reqwest::Client::new();
     let say = |line: String| println!("{line}");
     launch::find(&say)?;
-    let binary = launch::build(&layout.root, options.release, &say).await?;
+    let binary = match &options.barid {
+        Some(binary) => std::path::absolute(binary)?,
+        None => launch::build(&layout.root, options.release, &say).await?,
+    };
     Launch { layout, state, binary: &binary, settings: &toml::Table::new(), keep: true, season: options.release, http: &http }
         .run(stack, &say)
         .await?;

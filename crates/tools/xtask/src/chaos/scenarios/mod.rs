@@ -1,6 +1,8 @@
 //! The list of what is tried.
 
 mod callers;
+mod clocks;
+mod disks;
 mod kills;
 mod neighbours;
 mod owners;
@@ -20,7 +22,8 @@ pub struct Scenario {
     pub messages: u32,
     /// Messages before a release.
     pub full: u32,
-    /// Messages a second with the full number.
+    /// Messages a second while there are few, and with the full number.
+    pub slow: u32,
     pub pace: u32,
     /// Replicas of the session-pool.
     pub pools: usize,
@@ -34,6 +37,7 @@ const ORDINARY: Scenario = Scenario {
     about: "",
     messages: 300,
     full: 10_000,
+    slow: 30,
     pace: 170,
     pools: 1,
     settings: "",
@@ -94,6 +98,14 @@ pub const SCENARIOS: &[Scenario] = &[
         ..ORDINARY
     },
     Scenario {
+        name: "full-disk",
+        about: "the disks of PostgreSQL and of NATS are full for a while; calls are refused clearly, and all goes on",
+        // Each of three strikes takes seconds.
+        slow: 5,
+        play: |trial| Box::pin(disks::full(trial)),
+        ..ORDINARY
+    },
+    Scenario {
         name: "flush-redis",
         about: "Redis forgets everything, again and again",
         play: |trial| Box::pin(servers::flush_redis(trial)),
@@ -116,6 +128,12 @@ pub const SCENARIOS: &[Scenario] = &[
         name: "storm-of-receipts",
         about: "receipts come twice, in disorder and late; every step is told once",
         play: |trial| Box::pin(whatsapp::storm_of_receipts(trial)),
+        ..ORDINARY
+    },
+    Scenario {
+        name: "clock-jump",
+        about: "the clocks of all services jump ahead by an hour and back",
+        play: |trial| Box::pin(clocks::jump(trial)),
         ..ORDINARY
     },
     Scenario {

@@ -17,7 +17,7 @@ const AWAY: Duration = Duration::from_secs(1);
 const FEWEST: usize = 2;
 
 /// What a server has between two strikes to be of use in.
-const RESPITE: Duration = Duration::from_secs(3);
+pub const RESPITE: Duration = Duration::from_secs(3);
 
 /// Does something to a server again and again, while messages come and at least [`FEWEST`] times.
 async fn again_and_again(trial: &Trial<'_>, more: &Cell<bool>, act: impl AsyncFn() -> Result<()>) -> Result<usize> {
@@ -48,7 +48,7 @@ pub async fn wipe_jetstream(trial: &mut Trial<'_>) -> Result<Outcome> {
 }
 
 /// Runs a fault while somebody listens to a tenant's events, who must hear each of them once and in its turn.
-async fn heard(trial: &Trial<'_>, fault: impl AsyncFnOnce(&Cell<bool>) -> Result<usize>) -> Result<Outcome> {
+pub async fn heard(trial: &Trial<'_>, fault: impl AsyncFnOnce(&Cell<bool>) -> Result<usize>) -> Result<Outcome> {
     let house = &trial.house;
     let cast = trial.cast().await?;
     // The first message of all, so that there is an event to begin after.

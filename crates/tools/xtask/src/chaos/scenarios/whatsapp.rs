@@ -7,9 +7,12 @@ use serde_json::json;
 use std::cell::Cell;
 use std::time::Duration;
 
+/// Most messages of each kind of loss: every one holds its session up for seconds.
+const MOST_LOST: usize = 40;
+
 pub async fn lost_replies(trial: &mut Trial<'_>) -> Result<Outcome> {
     let house = &trial.house;
-    let count = (trial.messages / 50).max(1);
+    let count = (trial.messages / 50).clamp(1, MOST_LOST);
     let fault = async |_: &Cell<bool>| {
         // The time-outs are two seconds.
         for fault in [
