@@ -1,4 +1,4 @@
-use crate::{bench, chaos, demo, docs, edges, proto, test, up, workspace};
+use crate::{bench, chaos, demo, docs, edges, manifests, proto, test, up, workspace};
 use anyhow::Result;
 use barid_testkit::install;
 use clap::{Parser, Subcommand};
@@ -22,7 +22,7 @@ enum Command {
     Down,
     /// Restart one process of a running Barid: a service, the simulator, postgres, nats or redis
     Restart(up::RestartOptions),
-    /// Check everything: format, lints, edges, generated code and docs, then run every test on private servers
+    /// Check everything: format, lints, edges, generated code, docs and manifests, then run every test on private servers
     Test(test::Options),
     /// Send real messages through a running Barid and look at the phones
     Demo(demo::Options),
@@ -40,6 +40,8 @@ enum Command {
     Edges,
     /// Check that the files named in the documentation exist
     Docs,
+    /// Render k8s/ and check it, deploy/compose.yaml and the workflows
+    Manifests,
     /// Find or install PostgreSQL, NATS and Redis
     Install,
 }
@@ -57,6 +59,7 @@ pub async fn run() -> Result<ExitCode> {
         Command::Proto { check } => proto::run(check)?,
         Command::Edges => edges::run(&root)?,
         Command::Docs => docs::run(&root)?,
+        Command::Manifests => manifests::run(&root)?,
         Command::Install => {
             let found = install::ensure(&mut |line| println!("{line}"))?;
             println!("PostgreSQL {} in {}", found.postgres.version, found.postgres.bin.display());

@@ -6,6 +6,7 @@ mod cli;
 mod demo;
 mod docs;
 mod edges;
+mod manifests;
 mod private_file;
 mod proto;
 mod test;
