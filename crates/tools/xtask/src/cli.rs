@@ -41,7 +41,7 @@ enum Command {
     /// Check that the files named in the documentation exist
     Docs,
     /// Render k8s/ and check it, deploy/compose.yaml and the workflows
-    Manifests,
+    Manifests(manifests::Options),
     /// Find or install PostgreSQL, NATS and Redis
     Install,
 }
@@ -59,7 +59,7 @@ pub async fn run() -> Result<ExitCode> {
         Command::Proto { check } => proto::run(check)?,
         Command::Edges => edges::run(&root)?,
         Command::Docs => docs::run(&root)?,
-        Command::Manifests => manifests::run(&root)?,
+        Command::Manifests(options) => manifests::run(&root, &options)?,
         Command::Install => {
             let found = install::ensure(&mut |line| println!("{line}"))?;
             println!("PostgreSQL {} in {}", found.postgres.version, found.postgres.bin.display());

@@ -55,7 +55,7 @@ fn check(root: &Path) -> Vec<Step> {
     step("edges", &|| edges::run(root));
     step("proto", &|| proto::run(true));
     step("docs", &|| docs::run(root));
-    step("manifests", &|| manifests::run(root));
+    step("manifests", &|| manifests::run(root, &manifests::Options::default()));
     steps
 }
 
