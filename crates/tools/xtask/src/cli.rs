@@ -1,4 +1,4 @@
-use crate::{bench, chaos, demo, docs, edges, manifests, proto, test, up, workspace};
+use crate::{bench, breaking, chaos, demo, docs, edges, manifests, proto, test, up, workspace};
 use anyhow::Result;
 use barid_testkit::install;
 use clap::{Parser, Subcommand};
@@ -35,6 +35,12 @@ enum Command {
         /// Change nothing; fail when the generated code is not that of proto/
         #[arg(long)]
         check: bool,
+        /// Keep what proto/ says now as the promise of a release; fail when it takes back what the last one promised
+        #[arg(long, conflicts_with = "check")]
+        release: bool,
+        /// With --release: take it back all the same
+        #[arg(long, requires = "release")]
+        breaking: bool,
     },
     /// Check who depends on whom
     Edges,
@@ -56,7 +62,11 @@ pub async fn run() -> Result<ExitCode> {
         Command::Demo(options) => return demo::run(&root, options).await,
         Command::Bench(options) => return bench::run(&root, options).await,
         Command::Chaos(options) => return chaos::run(&root, options).await,
-        Command::Proto { check } => proto::run(check)?,
+        Command::Proto { release: true, breaking, .. } => breaking::release(&root, breaking)?,
+        Command::Proto { check, .. } => {
+            proto::run(check)?;
+            breaking::check(&root)?;
+        }
         Command::Edges => edges::run(&root)?,
         Command::Docs => docs::run(&root)?,
         Command::Manifests(options) => manifests::run(&root, &options)?,

@@ -1,6 +1,7 @@
 //! Barid's chores: `cargo xtask --help`.
 
 mod bench;
+mod breaking;
 mod chaos;
 mod cli;
 mod demo;
