@@ -32,7 +32,7 @@ enum Command {
     Chaos(chaos::Options),
     /// Regenerate the Rust code of proto/ (no protoc needed)
     Proto {
-        /// Change nothing; fail when the generated code is not that of proto/
+        /// Change nothing; fail when the generated code is not that of proto/, or when it or a migration breaks the last release
         #[arg(long)]
         check: bool,
         /// Keep what proto/ says now as the promise of a release; fail when it takes back what the last one promised

@@ -1,9 +1,11 @@
-//! What an API has promised it keeps: `proto/` against `proto/released.binpb`, the descriptors of the last release.
+//! What was promised is kept: `proto/` against `proto/released.binpb`, the descriptors of the last release, and migrations against the services
+//! that still run.
 //!
 //! While a version rolls out, old and new services talk to each other, and callers outside never roll out together with us. So within a
 //! package's version things are added and never taken away, renamed or retyped. Whoever must, starts `v2` beside it.
 
 mod rules;
+mod tables;
 #[cfg(test)]
 mod tests;
 
@@ -13,14 +15,15 @@ use std::path::Path;
 
 const RELEASED: &str = "proto/released.binpb";
 
-/// Fails when `proto/` takes back what the last release promised.
+/// Fails when `proto/` takes back what the last release promised, or a migration what its services work on.
 pub fn check(root: &Path) -> Result<()> {
-    let problems = problems(root)?;
+    let mut problems = problems(root)?;
+    problems.extend(tables::broken(root)?);
     if problems.is_empty() {
-        println!("proto: keeps what the last release promised");
+        println!("proto and migrations: keep what the last release counts on");
         return Ok(());
     }
-    bail!("{} changes break callers of the last release:\n{}", problems.len(), problems.join("\n"))
+    bail!("{} changes break the last release or its callers:\n{}", problems.len(), problems.join("\n"))
 }
 
 /// Makes what `proto/` says now the promise of a release. Refuses to take anything back, unless it is `broken` on purpose.
