@@ -146,3 +146,22 @@ pub fn roles(objects: &[Object]) -> Vec<String> {
     }
     problems
 }
+
+/// Connections of a replica of a service: two pools of `database.max_connections`, which no manifest sets otherwise.
+const OF_A_REPLICA: i64 = 16;
+
+/// The cluster has a connection for every replica that an autoscaler may want, and one more of each service while it is replaced.
+pub fn connections(objects: &[Object]) -> Vec<String> {
+    let Some(cluster) = objects.iter().find(|object| object.kind() == "Cluster") else { return Vec::new() };
+    let most = |deployment: &Object| {
+        let mut scaling = objects.iter().filter(|object| object.text("/spec/scaleTargetRef/name") == deployment.name());
+        scaling.find_map(|object| object.0["spec"]["maxReplicas"].as_i64().or(object.0["spec"]["maxReplicaCount"].as_i64())).unwrap_or(1)
+    };
+    let clients = objects
+        .iter()
+        .filter(|object| object.kind() == "Deployment" && object.pod().is_some_and(|pod| pod.labels().contains_key("barid.dev/postgres")));
+    let wanted: i64 = clients.map(|deployment| (most(deployment) + 1) * OF_A_REPLICA).sum();
+    let given = cluster.text("/spec/postgresql/parameters/max_connections").parse().unwrap_or(0);
+    // Some are for the operator, KEDA and whoever looks.
+    if wanted + 20 <= given { Vec::new() } else { vec![format!("{}: {given} connections for services that want {wanted}", cluster.id())] }
+}

@@ -66,6 +66,7 @@ fn judge(tools: &Tools, root: &Path, rendered: &str, schema: Schema, overlay: Ov
     problems.extend(settings::problems(&objects, &settings::known(root)?));
     problems.extend(custom::problems(&objects, &custom::Sources::read(root)?));
     problems.extend(custom::roles(&objects));
+    problems.extend(custom::connections(&objects));
     Ok((objects, problems))
 }
 

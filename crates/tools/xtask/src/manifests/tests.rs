@@ -13,7 +13,7 @@ const REFUSED: [Breakage; 3] = [
     ("components/ingress/ingress.yaml", "networking.k8s.io/v1", "networking.k8s.io/v1beta1", "no such kind"),
 ];
 
-const BREAKAGES: [Breakage; 27] = [
+const BREAKAGES: [Breakage; 28] = [
     // Pods.
     ("overlays/production/kustomization.yaml", "newTag: 0.1.0", "newTag: latest", "barid:latest, which is not pinned"),
     (
@@ -63,6 +63,7 @@ const BREAKAGES: [Breakage; 27] = [
     ("components/scaling/demand.yaml", "FROM queue.ready", "FROM queue.redy", "which no migration makes"),
     ("components/scaling/demand.yaml", "barid_pool_waiting", "barid_pool_wating", "which no service tells"),
     ("components/scaling/demand.yaml", "        name: ledger\n    #", "        name: leger\n    #", "TriggerAuthentication leger"),
+    ("components/scaling/processor.yaml", "maxReplicas: 8", "maxReplicas: 80", "1100 connections for services that want"),
     ("components/monitoring/services.yaml", "barid.dev/health: told", "barid.dev/health: tld", "selects no Service"),
     ("overlays/production/postgres/cluster.yaml", "dataDurability: required", "dataDurability: preferred", "confirms what no standby has"),
     (

@@ -1,7 +1,7 @@
 //! The program that was built together with these tests could run with what the manifests set.
 
 use anyhow::{Result, anyhow, ensure};
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -36,10 +36,11 @@ fn the_healthcheck_believes_what_readyz_answers() -> Result<()> {
         let address = listener.local_addr()?;
         let asked = std::thread::spawn(move || -> Result<String> {
             let (mut stream, _) = listener.accept()?;
-            let mut request = [0; 1024];
-            let length = stream.read(&mut request)?;
+            let mut request = String::new();
+            let mut lines = BufReader::new(stream.try_clone()?);
+            while lines.read_line(&mut request)? > 2 {}
             write!(stream, "HTTP/1.1 {status}\r\ncontent-length: {}\r\n\r\n{body}", body.len())?;
-            Ok(String::from_utf8_lossy(&request[..length]).into_owned())
+            Ok(request)
         });
         let output = Command::new(&program).arg(address.to_string()).output()?;
         let request = asked.join().map_err(|_| anyhow!("the server ended"))??;
