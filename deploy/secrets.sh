@@ -3,6 +3,10 @@
 # without its master key a database cannot be read. BARID is a program to ask, such as target/debug/barid; else the image does it.
 set -eu
 umask 077
+case ${BARID:-} in
+/* | '') ;;
+*/*) BARID=$PWD/$BARID ;;
+esac
 cd "$(dirname "$0")"
 image=${BARID_IMAGE:-ghcr.io/barid/barid:0.1.0}
 [ ! -e secrets ] || { echo "deploy/secrets is there already: keep it" >&2; exit 1; }

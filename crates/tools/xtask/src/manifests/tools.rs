@@ -81,20 +81,30 @@ impl Tools {
     }
 }
 
-/// `kustomize`, or the one inside of `kubectl`.
+/// `kustomize`, or the one inside of `kubectl`, if it is new enough.
 fn at_hand() -> Option<Vec<PathBuf>> {
-    if let Some(program) = install::in_path("kustomize") {
+    let asked = |program: &Path, arguments: &[&str]| -> Option<String> {
+        let output = Command::new(program).args(arguments).output().ok()?;
+        String::from_utf8(output.stdout).ok()
+    };
+    let recent = |told: &str| version(told).is_some_and(|version| version >= numbers(KUSTOMIZE));
+    if let Some(program) = install::in_path("kustomize")
+        && asked(&program, &["version"]).is_some_and(|told| recent(&told))
+    {
         return Some(vec![program, "build".into()]);
     }
     let program = install::in_path("kubectl")?;
-    let told = Command::new(&program).args(["version", "--client", "--output", "json"]).output().ok()?;
-    let told: Value = serde_json::from_slice(&told.stdout).ok()?;
-    let version = told["kustomizeVersion"].as_str()?.trim_start_matches('v');
-    (numbers(version) >= numbers(KUSTOMIZE)).then(|| vec![program, "kustomize".into()])
+    let told: Value = serde_json::from_str(&asked(&program, &["version", "--client", "--output", "json"])?).ok()?;
+    recent(told["kustomizeVersion"].as_str()?).then(|| vec![program, "kustomize".into()])
+}
+
+/// The version in `v5.5.0` and in `{Version:kustomize/v4.5.4 GitCommit:...}`.
+fn version(told: &str) -> Option<Vec<u32>> {
+    told.split('v').skip(1).map(numbers).find(|numbers| numbers.len() > 1)
 }
 
 fn numbers(version: &str) -> Vec<u32> {
-    version.split(['.', '-', '+']).map_while(|part| part.parse().ok()).collect()
+    version.split(['.', '-', '+', ' ', '\n']).map_while(|part| part.parse().ok()).collect()
 }
 
 /// The release for this machine, in `.barid/kustomize`.
@@ -134,7 +144,14 @@ fn search_path() -> std::ffi::OsString {
 
 #[cfg(test)]
 mod tests {
-    use super::numbers;
+    use super::{numbers, version};
+
+    #[test]
+    fn versions_are_read_as_they_are_told() {
+        assert_eq!(version("v5.5.0\n").unwrap(), [5, 5, 0]);
+        assert_eq!(version("{Version:kustomize/v4.5.4 GitCommit:cf3a452 BuildDate:2022-03-28T23:12:45Z}").unwrap(), [4, 5, 4]);
+        assert_eq!(version("what"), None);
+    }
 
     #[test]
     fn versions_are_compared_as_numbers() {
