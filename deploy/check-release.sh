@@ -14,3 +14,7 @@ refuse() {
 # Silence is no proof: the line must be there and say no.
 echo "$told" | grep -qx 'trust-simulator: no' || refuse "the binary believes forged certificates, or does not say; build it without the feature trust-simulator"
 echo "$told" | grep -q "^web: $web " || refuse "the binary was to be built with web=$web, which decides its licence, and says otherwise"
+# The image has no libraries that it could load.
+if command -v readelf > /dev/null && readelf --dynamic "$binary" | grep -q NEEDED; then
+    refuse "the binary needs shared libraries; build it with -C target-feature=+crt-static and an explicit --target"
+fi

@@ -1,4 +1,4 @@
-use crate::{bench, chaos, demo, docs, edges, proto, test, up, workspace};
+use crate::{bench, breaking, chaos, demo, docs, edges, manifests, proto, test, up, workspace};
 use anyhow::Result;
 use barid_testkit::install;
 use clap::{Parser, Subcommand};
@@ -22,7 +22,7 @@ enum Command {
     Down,
     /// Restart one process of a running Barid: a service, the simulator, postgres, nats or redis
     Restart(up::RestartOptions),
-    /// Check everything: format, lints, edges, generated code and docs, then run every test on private servers
+    /// Check everything: format, lints, edges, generated code, docs and manifests, then run every test on private servers
     Test(test::Options),
     /// Send real messages through a running Barid and look at the phones
     Demo(demo::Options),
@@ -32,14 +32,22 @@ enum Command {
     Chaos(chaos::Options),
     /// Regenerate the Rust code of proto/ (no protoc needed)
     Proto {
-        /// Change nothing; fail when the generated code is not that of proto/
+        /// Change nothing; fail when the generated code is not that of proto/, or when it or a migration breaks the last release
         #[arg(long)]
         check: bool,
+        /// Keep what proto/ says now as the promise of a release; fail when it takes back what the last one promised
+        #[arg(long, conflicts_with = "check")]
+        release: bool,
+        /// With --release: take it back all the same
+        #[arg(long, requires = "release")]
+        breaking: bool,
     },
     /// Check who depends on whom
     Edges,
     /// Check that the files named in the documentation exist
     Docs,
+    /// Render k8s/ and check it, deploy/compose.yaml and the workflows
+    Manifests(manifests::Options),
     /// Find or install PostgreSQL, NATS and Redis
     Install,
 }
@@ -54,9 +62,14 @@ pub async fn run() -> Result<ExitCode> {
         Command::Demo(options) => return demo::run(&root, options).await,
         Command::Bench(options) => return bench::run(&root, options).await,
         Command::Chaos(options) => return chaos::run(&root, options).await,
-        Command::Proto { check } => proto::run(check)?,
+        Command::Proto { release: true, breaking, .. } => breaking::release(&root, breaking)?,
+        Command::Proto { check, .. } => {
+            proto::run(check)?;
+            breaking::check(&root)?;
+        }
         Command::Edges => edges::run(&root)?,
         Command::Docs => docs::run(&root)?,
+        Command::Manifests(options) => manifests::run(&root, &options)?,
         Command::Install => {
             let found = install::ensure(&mut |line| println!("{line}"))?;
             println!("PostgreSQL {} in {}", found.postgres.version, found.postgres.bin.display());

