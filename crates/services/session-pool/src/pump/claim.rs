@@ -12,7 +12,7 @@ use crate::{Error, clients::repeat, pace::Answer, share::share};
 /// Most messages of one claim: even the longest fit into one answer on the bus.
 const CLAIM: u32 = 50;
 /// Claims are transactions of the ledger, and at least so far apart while they are not full.
-pub(super) const GATHER: Duration = Duration::from_millis(15);
+pub(super) const GATHER: Duration = Duration::from_millis(10);
 
 /// A claim that is repeated until it is answered.
 pub(super) struct Pending {

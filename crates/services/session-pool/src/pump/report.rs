@@ -10,19 +10,20 @@ use crate::clients::{Ledger, repeat};
 
 /// Most outcomes of one report.
 const BATCH: usize = 100;
-/// How long the first outcome of a report waits for others.
+/// Reports are transactions of the ledger, and at least so far apart while they are not full. A lone outcome waits for nobody.
 const GATHER: Duration = Duration::from_millis(20);
 
 /// Reports until nobody has anything to report any more.
 pub(super) async fn run(ledger: Ledger, mut reports: mpsc::Receiver<Report>, news: mpsc::Sender<News>) {
+    let mut next = Instant::now();
     while let Some(first) = reports.recv().await {
         let mut batch = vec![first];
-        let until = Instant::now() + GATHER;
         while batch.len() < BATCH
-            && let Ok(Some(next)) = tokio::time::timeout_at(until, reports.recv()).await
+            && let Ok(Some(more)) = tokio::time::timeout_at(next, reports.recv()).await
         {
-            batch.push(next);
+            batch.push(more);
         }
+        next = Instant::now() + GATHER;
         let sessions: Vec<_> = batch.iter().map(|report| report.session).collect();
         tell(&ledger, batch.into_iter().map(|report| report.outcome).collect()).await;
         for session in sessions {

@@ -13,8 +13,9 @@ use crate::clients::{Ledger, repeat};
 const WAITING: usize = 4096;
 /// Most receipts of one call.
 const BATCH: usize = 500;
-/// How long the first one waits for others.
-const GATHER: Duration = Duration::from_millis(5);
+/// Calls are transactions of the ledger, and at least so far apart while they are not full. A lone receipt waits for nobody, as its connection
+/// writes nothing before it is kept.
+const GATHER: Duration = Duration::from_millis(10);
 
 pub(super) enum News {
     /// With what is released once the ledger has it, or never will.
@@ -40,14 +41,15 @@ impl Receipts {
 }
 
 async fn work(ledger: Ledger, mut queue: mpsc::Receiver<News>) {
+    let mut next = Instant::now();
     while let Some(first) = queue.recv().await {
         let mut news = vec![first];
-        let until = Instant::now() + GATHER;
         while news.len() < BATCH
-            && let Ok(Some(next)) = tokio::time::timeout_at(until, queue.recv()).await
+            && let Ok(Some(more)) = tokio::time::timeout_at(next, queue.recv()).await
         {
-            news.push(next);
+            news.push(more);
         }
+        next = Instant::now() + GATHER;
         let (mut receipts, mut holds, mut aliases) = (Vec::new(), Vec::new(), Vec::new());
         for told in news {
             match told {
