@@ -19,6 +19,9 @@ const FEWEST: usize = 2;
 /// What a server has between two strikes to be of use in.
 pub const RESPITE: Duration = Duration::from_secs(3);
 
+/// How long the next strike waits at most for something to be sent after the one before.
+const ON_ITS_FEET: Duration = Duration::from_secs(20);
+
 /// Does something to a server again and again, while messages come and at least [`FEWEST`] times.
 async fn again_and_again(trial: &Trial<'_>, more: &Cell<bool>, act: impl AsyncFn() -> Result<()>) -> Result<usize> {
     let mut times = 0;
@@ -29,7 +32,14 @@ async fn again_and_again(trial: &Trial<'_>, more: &Cell<bool>, act: impl AsyncFn
         if !more.get() && times >= FEWEST {
             return Ok(times);
         }
+        let before = trial.house.accepted().await?;
         tokio::time::sleep(RESPITE).await;
+        // Struck before it is on its feet it would never finish, and nothing more would be tried.
+        let _ = eventually(ON_ITS_FEET, || async {
+            ensure!(!more.get() || trial.house.accepted().await? > before);
+            Ok(())
+        })
+        .await;
     }
 }
 
