@@ -34,6 +34,9 @@ pub struct SteadyClock<C> {
     last: Mutex<(DateTime<Utc>, DateTime<Utc>)>,
 }
 
+/// How much time at once is taken for time that went by.
+const STEP: TimeDelta = TimeDelta::seconds(1);
+
 impl<C: Clock> SteadyClock<C> {
     pub fn new(below: C) -> Self {
         let now = below.now();
@@ -47,7 +50,8 @@ impl<C: Clock> Clock for SteadyClock<C> {
         // Read under the lock, so that who asks later is not told less.
         let now = self.below.now();
         let (told, below) = *last;
-        let slowed = told + (now - below).max(TimeDelta::zero()) / 2;
+        // More than a step at once is a jump ahead, of which nothing is added that is not there.
+        let slowed = told + (now - below).clamp(TimeDelta::zero(), STEP) / 2;
         let tells = now.max(slowed.trunc_subsecs(6));
         // What half a microsecond adds is not lost: the clock below is noted anew only when time has passed.
         if tells > told || now < below {
@@ -101,12 +105,31 @@ mod tests {
         assert_eq!(steady.now(), ahead, "what is ahead is followed");
         below.advance(-hour);
         assert_eq!(steady.now(), ahead);
-        below.advance(second * 10);
+        for _ in 0..10 {
+            below.advance(second);
+            steady.now();
+        }
         assert_eq!(steady.now(), ahead + second * 5);
         below.advance(TimeDelta::microseconds(1));
         below.advance(TimeDelta::microseconds(1));
         assert_eq!(steady.now(), ahead + second * 5 + TimeDelta::microseconds(1));
         below.advance(hour * 3);
         assert_eq!(steady.now(), below.now());
+    }
+
+    #[test]
+    fn jumps_back_and_ahead_again_do_not_add_up() {
+        let begun = DateTime::from_timestamp(1_800_000_000, 0).unwrap();
+        let below = Arc::new(ManualClock::at(begun));
+        let steady = SteadyClock::new(Arc::clone(&below));
+        for _ in 0..10 {
+            below.advance(TimeDelta::hours(1));
+            steady.now();
+            below.advance(-TimeDelta::hours(1));
+            steady.now();
+        }
+        below.advance(TimeDelta::hours(1));
+        let (told, most) = (steady.now(), below.now() + TimeDelta::seconds(10));
+        assert!(told >= below.now() && told <= most, "{told}");
     }
 }

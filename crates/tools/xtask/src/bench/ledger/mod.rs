@@ -9,7 +9,7 @@ use super::pipeline::{self, Load};
 use crate::demo::{Business, cast};
 use crate::up::DATABASE;
 use anyhow::{Context, Result};
-use barid_domain::EventId;
+use barid_domain::{EventId, TenantId};
 use futures::{StreamExt, TryStreamExt, stream};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -102,12 +102,13 @@ struct Measured {
 impl Measured {
     async fn take(name: &str, load: &Load<'_>, messages: usize) -> Result<Self> {
         let house = load.house;
+        let known = newest_events(house).await?;
         let before = counted(house).await?;
         let begun = Instant::now();
         let run = load.run(name, messages, IN_FLIGHT).await?;
         let after = counted(house).await?;
         let sending = Use::between(&before, &after, messages, begun.elapsed());
-        let (begun, asked) = (Instant::now(), ask(house, load.businesses).await?);
+        let (begun, asked) = (Instant::now(), ask(house, load.businesses, &known).await?);
         let later = counted(house).await?;
         let asking = Use::between(&after, &later, asked, begun.elapsed());
         let begun = Instant::now();
@@ -143,17 +144,26 @@ async fn counted(house: &House) -> Result<tables::Counts> {
     tables::read(&house.ask(&[tables::QUERY]).await?)
 }
 
+/// The newest event of each tenant: who follows events asks for what came since the last one.
+async fn newest_events(house: &House) -> Result<BTreeMap<String, String>> {
+    let newest = "SELECT DISTINCT ON (tenant_id) tenant_id, id FROM queue.message_events
+        WHERE generation > 0 AND id >= queue.first_id(now() - interval '1 hour') ORDER BY tenant_id, generation DESC, xid DESC, seq DESC";
+    let line = |line: &str| -> Result<(String, String)> {
+        let (tenant, event) = line.split_once('|').context("a tenant and an event")?;
+        Ok((TenantId::from_uuid(tenant.parse()?).to_string(), EventId::from_uuid(event.parse()?).to_string()))
+    };
+    house.ask(&[newest]).await?.lines().map(line).collect()
+}
+
 /// Asks what callers ask most; how many questions that were.
-async fn ask(house: &House, businesses: &[Business]) -> Result<usize> {
-    // Who follows events asks for what came since the last one.
-    let newest = house.ask(&["SELECT id FROM queue.message_events WHERE generation > 0 ORDER BY id DESC OFFSET 20 LIMIT 1"]).await?;
-    let newest = EventId::from_uuid(newest.trim().parse()?).to_string();
+async fn ask(house: &House, businesses: &[Business], known: &BTreeMap<String, String>) -> Result<usize> {
     let questions = stream::iter(0..QUESTIONS).map(async |index| {
         let tenant = businesses[index % businesses.len()].tenant_id.as_str();
+        let after = known.get(tenant).context("a tenant has events")?;
         let page = house.api.get("/v1/messages", &[("tenantId", tenant), ("pageSize", "5")]).await?;
         let message = page["messages"][0]["id"].as_str().context("a tenant has messages")?.to_owned();
         house.api.get(&format!("/v1/messages/{message}"), &[("tenantId", tenant)]).await?;
-        house.api.get("/v1/events", &[("tenantId", tenant), ("pageSize", "20"), ("after", &newest)]).await?;
+        house.api.get("/v1/events", &[("tenantId", tenant), ("pageSize", "20"), ("after", after)]).await?;
         house.api.get("/v1/queue", &[("tenantId", tenant)]).await?;
         anyhow::Ok(4)
     });
