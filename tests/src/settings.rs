@@ -23,7 +23,7 @@ pub(crate) struct Settings<'a> {
 }
 
 /// The services that have tables.
-const STORES: [&str; 5] = ["tenant", "template", "queue", "session_pool", "analytics"];
+const STORES: [&str; 6] = ["tenant", "template", "queue", "session_pool", "analytics", "webhook"];
 
 pub(crate) fn render(settings: &Settings) -> String {
     let mut file = Table::new();
@@ -44,7 +44,7 @@ pub(crate) fn render(settings: &Settings) -> String {
             section.insert(key.to_owned(), value);
         }
     };
-    for service in ["queue", "session_pool"] {
+    for service in ["queue", "session_pool", "webhook"] {
         let master_key_file = settings.master_key.display().to_string();
         set(service, "vault", Value::Table(toml! { master_key_file = master_key_file }));
     }

@@ -23,7 +23,7 @@ const PLATFORM_KEY: &str = "the-platform-key-of-the-tests-0123456789";
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The services in the order of their starting.
-const SERVICES: [&str; 6] = ["tenant", "template", "queue", "session_pool", "analytics", "gateway"];
+const SERVICES: [&str; 7] = ["tenant", "template", "queue", "session_pool", "analytics", "webhook", "gateway"];
 
 /// The servers under a stack.
 pub struct Servers {
@@ -77,7 +77,7 @@ impl Drop for PoolReplica {
 impl Stack {
     /// A Barid on a database of its own on the shared server.
     pub async fn start() -> Result<Self> {
-        let database = database_with("e2e m0013", |url| async move { migrate(url).await }).await?;
+        let database = database_with("e2e m0020", |url| async move { migrate(url).await }).await?;
         Self::with(Some(database), None).await
     }
 
@@ -181,6 +181,7 @@ impl Stack {
             "queue" => service!(barid_queue),
             "session_pool" => service!(barid_session_pool),
             "analytics" => service!(barid_analytics),
+            "webhook" => service!(barid_webhook),
             "gateway" => {
                 let config: barid_gateway::Config = config::load(name, barid_gateway::DEFAULTS, file)?;
                 let app = barid_gateway::App::build(&config).await?;

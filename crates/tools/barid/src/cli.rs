@@ -82,6 +82,7 @@ pub(crate) enum Entity {
     Session,
     Tenant,
     Template,
+    Webhook,
 }
 
 impl Entity {
@@ -91,6 +92,7 @@ impl Entity {
             Self::Session => "session",
             Self::Tenant => "tenant",
             Self::Template => "template",
+            Self::Webhook => "webhook",
         }
     }
 }

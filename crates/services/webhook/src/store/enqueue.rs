@@ -76,7 +76,8 @@ impl Store {
         // What was written before an endpoint was made is not for it, also when a stream is read from its beginning.
         let written = barid_db::id_time(id.uuid());
         let wants = |listener: &&Listener| {
-            filter::wants(&listener.event_types, &event_type) && written.is_none_or(|at| at + SKEW >= listener.created_at)
+            let of_itself = event.entity_id == listener.id.to_string();
+            !of_itself && filter::wants(&listener.event_types, &event_type) && written.is_none_or(|at| at + SKEW >= listener.created_at)
         };
         let listeners: Vec<&Listener> = listeners.get(&tenant).into_iter().flatten().filter(wants).collect();
         if listeners.is_empty() {

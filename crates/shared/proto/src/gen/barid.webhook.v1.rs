@@ -678,7 +678,7 @@ pub struct Endpoint {
     #[prost(string, tag = "4")]
     pub url: ::prost::alloc::string::String,
     /// What it wants to hear of: types such as `message.delivered`, or all of an entity as `message.*`; everything when empty. Entities are
-    /// `message`, `inbound`, `session`, `template` and `webhook`.
+    /// `message`, `inbound`, `session`, `template` and `webhook`, which tells of the tenant's other endpoints.
     #[prost(string, repeated, tag = "5")]
     pub event_types: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
     #[prost(enumeration = "EndpointState", tag = "6")]

@@ -7,12 +7,12 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 use crate::{barid, command, shown, text};
 
 const PASSWORD: &str = "barid-test";
-const SERVICES: [&str; 5] = ["tenant", "template", "queue", "session_pool", "analytics"];
+const SERVICES: [&str; 6] = ["tenant", "template", "queue", "session_pool", "analytics", "webhook"];
 
 /// One process serves everything, the terminal follows its events, and it ends when it is asked to.
 #[tokio::test]
 async fn all_services_in_one_process() -> Result<()> {
-    let database = database_with("barid all m0013", |url| async move {
+    let database = database_with("barid all m0020", |url| async move {
         let config =
             barid_migrations::Config { database_url: barid_domain::Secret::new(url), role_password: barid_domain::Secret::new(PASSWORD) };
         Ok(barid_migrations::migrate(&config).await.map(drop)?)
@@ -36,7 +36,7 @@ async fn all_services_in_one_process() -> Result<()> {
         let databases = format!("database = {{ tenant_url = {:?}, engine_url = {:?} }}\n", url("tenant"), url("engine"));
         settings = settings.replace(&format!("[{service}]\n"), &format!("[{service}]\n{databases}"));
     }
-    for service in ["queue", "session_pool"] {
+    for service in ["queue", "session_pool", "webhook"] {
         settings = settings.replace(&format!("[{service}]\n"), &format!("[{service}]\nvault.master_key_file = {key:?}\n"));
     }
     // Nothing links here; but a build for tests talks to this machine only.

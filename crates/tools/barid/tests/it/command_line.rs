@@ -12,6 +12,7 @@ async fn help_names_every_command() -> Result<()> {
         "queue",
         "session-pool",
         "analytics",
+        "webhook",
         "simulator",
         "all",
         "migrate",
