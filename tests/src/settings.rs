@@ -13,6 +13,8 @@ pub(crate) struct Settings<'a> {
     pub mail: &'a str,
     /// Address of the gateway.
     pub gateway: &'a str,
+    /// Port of the tenants' own server.
+    pub receiver: u16,
     /// Address of a database for a role.
     pub database: &'a dyn Fn(&str) -> String,
     pub master_key: &'a Path,
@@ -70,6 +72,9 @@ pub(crate) fn render(settings: &Settings) -> String {
         egress = { allow = ["127.0.0.1"], allow_http = true, ports = [port] }
     };
     set("queue", "fallback", Value::Table(fallback));
+    let receiver = i64::from(settings.receiver);
+    let receivers = toml! { allow = ["127.0.0.1"] allow_http = true ports = [receiver] connect_timeout = "1s" total_timeout = "2s" };
+    set("webhook", "egress", Value::Table(receivers));
     set("gateway", "redis", Value::Table(toml! { url = redis_url }));
     set("gateway", "listen", settings.gateway.into());
     set("gateway", "meta_apps", Value::Table(toml! { main = { app_secret = app_secret, verify_token = verify_token } }));

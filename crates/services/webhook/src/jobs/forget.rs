@@ -6,7 +6,7 @@ use barid_runtime::Jobs;
 
 use crate::{Error, store::Store};
 
-const EVERY: Duration = Duration::from_secs(300);
+const EVERY: Duration = Duration::from_secs(10);
 
 pub(crate) fn forget(jobs: &Jobs, store: &Store, retention: Duration) {
     let (store, shutdown) = (store.clone(), jobs.shutdown());

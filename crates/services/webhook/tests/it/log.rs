@@ -181,3 +181,21 @@ async fn a_stretch_of_time_is_delivered_again_in_order() -> Result<()> {
     house.stop().await;
     Ok(())
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_too_old_is_forgotten() -> Result<()> {
+    let receiver = Receiver::start().await?;
+    let house = House::start(&[&receiver]).await?;
+    let tenant = house.tenant();
+    house.endpoint(tenant, &receiver.url("/hook")).await?;
+    house.tell(tenant, &[(house.message(), "sent")]).await?;
+    house.settled(tenant, &[(DeliveryState::Delivered, 1)]).await?;
+    house.advance(TimeDelta::days(29));
+    house.tell(tenant, &[(house.message(), "sent")]).await?;
+    house.settled(tenant, &[(DeliveryState::Delivered, 2)]).await?;
+    house.advance(TimeDelta::days(2));
+    house.settled(tenant, &[(DeliveryState::Delivered, 1)]).await?;
+    assert_eq!(house.database.execute(&["SELECT count(*) FROM webhook.attempts"]).await?, "1");
+    house.stop().await;
+    Ok(())
+}

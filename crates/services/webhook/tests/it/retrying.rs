@@ -1,12 +1,16 @@
 //! What an endpoint does not take comes again as planned, and one that takes nothing is disabled with a notice.
 
+use std::{sync::Arc, time::Duration};
+
 use anyhow::{Result, ensure};
 use barid_proto::{
     time,
-    webhook::v1::{DeliveryState, DisableEndpointRequest, EnableEndpointRequest, Endpoint, EndpointState},
+    webhook::v1::{DeleteEndpointRequest, DeliveryState, DisableEndpointRequest, EnableEndpointRequest, Endpoint, EndpointState},
 };
+use barid_runtime::config::Validate;
 use barid_testkit::eventually;
 use chrono::TimeDelta;
+use tokio::sync::Semaphore;
 
 use crate::{
     house::{House, PATIENCE, on_behalf},
@@ -34,7 +38,7 @@ async fn a_delivery_is_repeated_as_planned_and_then_given_up() -> Result<()> {
         ensure!(waits >= delay as f64 && waits <= delay as f64 * 1.1 + 0.001, "{waits} s after try {tries} instead of {delay}");
         // Not a moment earlier.
         house.advance(TimeDelta::seconds(delay) - TimeDelta::milliseconds(1));
-        tokio::time::sleep(std::time::Duration::from_millis(600)).await;
+        tokio::time::sleep(Duration::from_millis(600)).await;
         assert_eq!(receiver.received("/hook").len(), tries as usize, "early");
         house.advance(TimeDelta::seconds(delay / 10 + 1));
         receiver.wait("/hook", tries as usize + 1).await?;
@@ -190,8 +194,55 @@ async fn a_disabled_endpoint_gets_nothing() -> Result<()> {
     house.tell(tenant, &[(message, "read")]).await?;
     house.settled(tenant, &[(DeliveryState::Skipped, 3)]).await?;
     house.advance(TimeDelta::hours(1));
-    tokio::time::sleep(std::time::Duration::from_millis(1200)).await;
+    tokio::time::sleep(Duration::from_millis(1200)).await;
     assert_eq!(receiver.received("/hook").len(), 1);
+    house.stop().await;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_attempt_is_bounded_whatever_the_endpoint_does() -> Result<()> {
+    let receiver = Receiver::start().await?;
+    let mut house = House::empty(&[&receiver]).await?;
+    assert_eq!(house.config.problems(), Vec::<String>::new());
+    house.config.egress.total_timeout = Duration::from_secs(16);
+    assert_eq!(house.config.problems(), ["egress.total_timeout: is longer than an endpoint may take; give at most 15s"]);
+    house.config.egress.connect_timeout = Duration::from_secs(1);
+    house.config.egress.total_timeout = Duration::from_secs(2);
+    house.replica().await?;
+    let tenant = house.tenant();
+    house.endpoint(tenant, &receiver.url("/hook")).await?;
+    receiver.script("/hook", [Reply { hold: Some(Arc::new(Semaphore::new(0))), ..Reply::status(200) }], Reply::status(200));
+    house.tell(tenant, &[(house.message(), "sent")]).await?;
+    let tried = house.tried(tenant, 1).await?;
+    assert_eq!((tried.state(), tried.last_status), (DeliveryState::Pending, 0));
+    assert!(tried.last_error.starts_with("was sent, and no answer came"), "{}", tried.last_error);
+    let latency = house.delivery(tenant, &tried.id).await?.attempts[0].latency.expect("a latency");
+    assert!(latency.seconds >= 2 && latency.seconds < 10, "{latency:?}");
+    house.advance(TimeDelta::seconds(6));
+    house.settled(tenant, &[(DeliveryState::Delivered, 1)]).await?;
+    house.stop().await;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_waits_for_an_endpoint_that_is_removed_is_skipped() -> Result<()> {
+    let receiver = Receiver::start().await?;
+    let house = House::start(&[&receiver]).await?;
+    let tenant = house.tenant();
+    let endpoint = house.endpoint(tenant, &receiver.url("/hook")).await?;
+    receiver.script("/hook", [], Reply::status(500));
+    let message = house.message();
+    house.tell(tenant, &[(message, "sent"), (message, "delivered")]).await?;
+    house.tried(tenant, 1).await?;
+    let delete = DeleteEndpointRequest { id: endpoint.id, ..Default::default() };
+    house.endpoints().delete_endpoint(on_behalf(tenant, delete)).await?;
+    house.settled(tenant, &[(DeliveryState::Skipped, 2)]).await?;
+    house.advance(TimeDelta::hours(1));
+    house.tell(tenant, &[(message, "read")]).await?;
+    tokio::time::sleep(Duration::from_millis(1200)).await;
+    assert_eq!(receiver.received("/hook").len(), 1);
+    house.settled(tenant, &[(DeliveryState::Skipped, 2)]).await?;
     house.stop().await;
     Ok(())
 }

@@ -19,6 +19,7 @@ async fn help_names_every_command() -> Result<()> {
         "events",
         "sessions",
         "pool",
+        "webhooks",
         "config",
         "nats-config",
         "vault",
