@@ -49,8 +49,8 @@ pub(crate) fn statements() -> Vec<String> {
         one("CREATE INDEX ON webhook.deliveries (tenant_id, entity_id, id)"),
         one("CREATE INDEX ON webhook.deliveries (endpoint_id, id)"),
         tenant_table("webhook", "deliveries", Access::Full),
-        // What an entity has pending at an endpoint: one row, which is what a replica takes. `due_at` is when it may be taken next, also while
-        // a lease holds it.
+        // What an entity has pending at an endpoint: one row, which is what a replica takes. `due_at` is when it may be taken next, also
+        // while a lease holds it.
         one("CREATE TABLE webhook.lines (
             endpoint_id uuid NOT NULL,
             entity_id text NOT NULL,

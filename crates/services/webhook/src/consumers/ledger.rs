@@ -1,5 +1,7 @@
 //! What one ledger tells, put into the lines of the endpoints that want it.
 
+use std::time::Duration;
+
 use barid_bus::{Applied, BoxError, Checkpoint, Consumer};
 use barid_proto::events::v1::Event;
 
@@ -7,6 +9,9 @@ use crate::{body::Writer, filter::ENTITIES, store::Store};
 
 /// The ledgers, each by the entity that names its stream. What customers write is told with the messages.
 pub(crate) const LEDGERS: [&str; 4] = ["message", "session", "template", "webhook"];
+
+/// Tenants hear of things so much later, and steps of many messages share a transaction.
+const GATHER: Duration = Duration::from_millis(20);
 
 pub(crate) struct Ledger {
     pub entity: &'static str,
@@ -17,6 +22,10 @@ pub(crate) struct Ledger {
 impl Consumer for Ledger {
     fn entity(&self) -> &'static str {
         self.entity
+    }
+
+    fn gather(&self) -> Duration {
+        GATHER
     }
 
     fn wants(&self, event: &Event) -> bool {

@@ -5,11 +5,10 @@ use std::{sync::Arc, time::Duration};
 use chrono::TimeDelta;
 use tokio::sync::{Notify, Semaphore};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use uuid::Uuid;
 
 use crate::{
     carrier::Carrier,
-    store::{Limits, Store, Taken},
+    store::{Limits, Store, Taken, Turns},
     verdict,
 };
 
@@ -37,22 +36,22 @@ impl Courier {
     /// Carries until `shutdown`, then waits for what is under way.
     pub(crate) async fn run(self, shutdown: CancellationToken) {
         let (slots, tasks) = (Arc::new(Semaphore::new(self.concurrency)), TaskTracker::new());
-        let (mut turn, mut pause) = (Uuid::nil(), Duration::ZERO);
+        let (mut turns, mut pause) = (Turns::default(), Duration::ZERO);
         loop {
             tokio::select! {
                 () = shutdown.cancelled() => break,
                 () = self.waiting.notified() => tokio::time::sleep(APART).await,
                 () = tokio::time::sleep(pause) => {}
             }
-            let free = slots.available_permits().min(AT_ONCE);
+            let free = slots.available_permits();
             if free == 0 {
                 pause = IDLE;
                 continue;
             }
-            pause = match self.store.claim(turn, self.limits(free)).await {
+            pause = match self.store.claim(turns, self.limits(free)).await {
                 Ok((taken, last)) => {
-                    turn = last;
-                    let full = taken.len() == free;
+                    turns = last;
+                    let full = taken.len() == free.min(AT_ONCE);
                     for taken in taken {
                         let (courier, slots) = (self.clone(), slots.clone());
                         tasks.spawn(async move {
@@ -73,9 +72,12 @@ impl Courier {
         tasks.wait().await;
     }
 
-    fn limits(&self, most: usize) -> Limits {
+    fn limits(&self, free: usize) -> Limits {
+        let most = free.min(AT_ONCE);
+        // Half of all room is for endpoints that work.
+        let most_failing = most.min(free.saturating_sub(self.concurrency / 2));
         let lease = TimeDelta::from_std(self.carrier.patience()).unwrap_or(GRACE) + GRACE;
-        Limits { most, per_endpoint: self.endpoint_concurrency, lease }
+        Limits { most, most_failing, per_endpoint: self.endpoint_concurrency, lease }
     }
 
     async fn carry(&self, taken: Taken) {

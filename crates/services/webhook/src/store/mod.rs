@@ -25,7 +25,7 @@ use tokio::sync::Notify;
 
 pub use sea_orm::DbErr;
 
-pub(crate) use claim::{Limits, Taken};
+pub(crate) use claim::{Limits, Taken, Turns};
 pub(crate) use deliveries::{Filter, Trial};
 pub(crate) use endpoints::{Reason, State};
 pub(crate) use redeliver::Range;

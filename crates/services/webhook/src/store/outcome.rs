@@ -28,7 +28,7 @@ impl Store {
         let (store, now, jitter) = (self.clone(), self.now(), rand::random::<f64>());
         let work = move |tx: Tx| async move {
             if !holds(&tx, &taken).await? {
-                return Ok(());
+                return Ok(false);
             }
             let number = taken.attempts + 1;
             log(&tx, &taken, number, at, &exchange, sealed).await?;
@@ -47,31 +47,37 @@ impl Store {
                 Some(due) => release(&tx, &taken, due).await?,
                 None => next(&tx, &taken, now).await?,
             }
-            match verdict {
-                Verdict::Delivered => works(&tx, &taken).await?,
-                Verdict::Gone => store.disable(&tx, &taken, Reason::Gone).await?,
+            let reason = match verdict {
+                Verdict::Delivered => {
+                    works(&tx, &taken).await?;
+                    None
+                }
+                Verdict::Gone => Some(Reason::Gone),
                 Verdict::Failed { .. } => {
                     let since = fails(&tx, &taken, now).await?;
-                    if since.is_some_and(|since| now - since >= patience) {
-                        store.disable(&tx, &taken, Reason::Failing).await?;
-                    }
+                    since.is_some_and(|since| now - since >= patience).then_some(Reason::Failing)
                 }
+            };
+            match reason {
+                Some(reason) => store.disable(&tx, &taken, reason).await,
+                None => Ok::<_, Error>(false),
             }
-            Ok::<_, Error>(())
         };
-        self.db.engine.transaction("settle", work).await?;
-        self.told.notify_one();
+        if self.db.engine.transaction("settle", work).await? {
+            self.told.notify_one();
+        }
         Ok(())
     }
 
-    /// Disables the endpoint of a delivery, if it is there and enabled.
-    async fn disable(&self, tx: &Tx, taken: &Taken, reason: Reason) -> Result<(), Error> {
+    /// Disables the endpoint of a delivery, if it is there and enabled; whether it was.
+    async fn disable(&self, tx: &Tx, taken: &Taken, reason: Reason) -> Result<bool, Error> {
         let sql = "SELECT FROM webhook.endpoints WHERE id = $1 AND state = 1 FOR UPDATE";
-        if tx.row(sql, [taken.endpoint.uuid().into()]).await?.is_some() {
+        let enabled = tx.row(sql, [taken.endpoint.uuid().into()]).await?.is_some();
+        if enabled {
             tracing::warn!(tenant = %taken.tenant, endpoint = %taken.endpoint, reason = reason.name(), "a webhook endpoint is disabled");
             self.switch(tx, (taken.tenant, taken.endpoint), State::Disabled, Some(reason)).await?;
         }
-        Ok(())
+        Ok(enabled)
     }
 }
 

@@ -2,14 +2,15 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use barid_domain::MessageId;
 use barid_proto::webhook::v1::{DeliveryState, Endpoint};
+use barid_testkit::eventually;
 use chrono::TimeDelta;
 use tokio::sync::Semaphore;
 
 use crate::{
-    house::House,
+    house::{House, PATIENCE},
     receiver::{Received, Receiver, Reply},
 };
 
@@ -111,6 +112,47 @@ async fn a_slow_endpoint_delays_nobody_else() -> Result<()> {
     fast.wait("/fast", 200).await?;
     let held = slow.received("/slow").len();
     assert!((1..=4).contains(&held), "{held} of the slow one's are under way, and no more than it may have");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_endpoints_that_hang_leave_room_for_those_that_work() -> Result<()> {
+    let (hanging, fast) = (Receiver::start().await?, Receiver::start().await?);
+    let mut house = House::empty(&[&hanging, &fast]).await?;
+    house.config.concurrency = 8;
+    house.config.egress.total_timeout = std::time::Duration::from_secs(15);
+    house.replica().await?;
+    let (tenant, other) = (house.tenant(), house.tenant());
+    let never = Reply { hold: Some(Arc::new(Semaphore::new(0))), ..Reply::status(200) };
+    for index in 0..20 {
+        let path = format!("/hanging/{index}");
+        house.endpoint(tenant, &hanging.url(&path)).await?;
+        hanging.script(&path, [Reply::status(500)], never.clone());
+    }
+    house.tell(tenant, &[(house.message(), "sent")]).await?;
+    house.settled(tenant, &[(DeliveryState::Pending, 20)]).await?;
+    for index in 0..20 {
+        hanging.wait(&format!("/hanging/{index}"), 1).await?;
+    }
+    eventually(PATIENCE, || async {
+        let failing = house.database.execute(&["SELECT count(*) FROM webhook.endpoints WHERE failing_since IS NOT NULL"]).await?;
+        ensure!(failing == "20", "{failing} are known to fail");
+        Ok(())
+    })
+    .await?;
+    // All of them are due, and none will answer within the test.
+    house.advance(TimeDelta::seconds(6));
+    let under_way = || (0..20).filter(|index| hanging.received(&format!("/hanging/{index}")).len() > 1).count();
+    eventually(PATIENCE, || async {
+        ensure!(under_way() == 4, "{} hang", under_way());
+        Ok(())
+    })
+    .await?;
+    house.endpoint(other, &fast.url("/fast")).await?;
+    let told: Vec<_> = (0..50).map(|_| (house.message(), "sent")).collect();
+    house.tell(other, &told).await?;
+    fast.wait("/fast", 50).await?;
+    assert_eq!(under_way(), 4, "half of the room");
     Ok(())
 }
 

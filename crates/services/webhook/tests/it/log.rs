@@ -135,7 +135,9 @@ async fn deliveries_are_made_again_by_id_under_the_same_webhook_id() -> Result<(
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stretch_of_time_is_delivered_again_in_order() -> Result<()> {
     let receiver = Receiver::start().await?;
-    let house = House::start(&[&receiver]).await?;
+    let mut house = House::empty(&[&receiver]).await?;
+    house.config.endpoint_concurrency = 16;
+    house.replica().await?;
     let tenant = house.tenant();
     let wanted = Endpoint { url: receiver.url("/hook"), event_types: vec!["message.*".into()], ..Endpoint::default() };
     let endpoint = house.create(tenant, wanted).await?;

@@ -90,7 +90,7 @@ impl Receiver {
 
     /// Waits until so many requests have come at a path, and gives them back; more are an error.
     pub async fn wait(&self, path: &str, count: usize) -> Result<Vec<Received>> {
-        barid_testkit::eventually(Duration::from_secs(30), || async {
+        barid_testkit::eventually(Duration::from_secs(120), || async {
             let received = self.received(path);
             ensure!(received.len() >= count, "{} of {count} came at {path}", received.len());
             Ok(received)
