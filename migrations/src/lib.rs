@@ -13,6 +13,7 @@ mod m0010_partitions;
 mod m0011_replicas;
 mod m0012_hours;
 mod m0013_fallback;
+mod m0020_webhook;
 mod policy;
 mod roles;
 mod table;
@@ -51,7 +52,7 @@ pub enum Error {
 }
 
 /// The services with a schema of their own.
-const SCHEMAS: [&str; 5] = ["tenant", "template", "queue", "session_pool", "analytics"];
+const SCHEMAS: [&str; 6] = ["tenant", "template", "queue", "session_pool", "analytics", "webhook"];
 
 struct Migrator;
 
@@ -71,6 +72,7 @@ impl MigratorTrait for Migrator {
             Box::new(table::Sql { name: "m0011_replicas", statements: m0011_replicas::statements }),
             Box::new(table::Sql { name: "m0012_hours", statements: m0012_hours::statements }),
             Box::new(table::Sql { name: "m0013_fallback", statements: m0013_fallback::statements }),
+            Box::new(table::Sql { name: "m0020_webhook", statements: m0020_webhook::statements }),
         ]
     }
 }

@@ -14,6 +14,7 @@ mod linked;
 mod restarts;
 mod seed_paths;
 mod tenancy;
+mod tenant_webhooks;
 mod webhooks;
 
 /// The variables of the specification's invoice.

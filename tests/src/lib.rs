@@ -7,4 +7,4 @@ mod stack;
 
 pub use api::{Answer, Api};
 pub use business::{Business, SEED_CALL, SEED_TEXT};
-pub use stack::{PoolReplica, Servers, Stack};
+pub use stack::{Replica, Servers, Stack};

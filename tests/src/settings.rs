@@ -13,6 +13,8 @@ pub(crate) struct Settings<'a> {
     pub mail: &'a str,
     /// Address of the gateway.
     pub gateway: &'a str,
+    /// Port of the tenants' own server.
+    pub receiver: u16,
     /// Address of a database for a role.
     pub database: &'a dyn Fn(&str) -> String,
     pub master_key: &'a Path,
@@ -23,7 +25,7 @@ pub(crate) struct Settings<'a> {
 }
 
 /// The services that have tables.
-const STORES: [&str; 5] = ["tenant", "template", "queue", "session_pool", "analytics"];
+const STORES: [&str; 6] = ["tenant", "template", "queue", "session_pool", "analytics", "webhook"];
 
 pub(crate) fn render(settings: &Settings) -> String {
     let mut file = Table::new();
@@ -44,7 +46,7 @@ pub(crate) fn render(settings: &Settings) -> String {
             section.insert(key.to_owned(), value);
         }
     };
-    for service in ["queue", "session_pool"] {
+    for service in ["queue", "session_pool", "webhook"] {
         let master_key_file = settings.master_key.display().to_string();
         set(service, "vault", Value::Table(toml! { master_key_file = master_key_file }));
     }
@@ -70,6 +72,9 @@ pub(crate) fn render(settings: &Settings) -> String {
         egress = { allow = ["127.0.0.1"], allow_http = true, ports = [port] }
     };
     set("queue", "fallback", Value::Table(fallback));
+    let receiver = i64::from(settings.receiver);
+    let receivers = toml! { allow = ["127.0.0.1"] allow_http = true ports = [receiver] connect_timeout = "1s" total_timeout = "2s" };
+    set("webhook", "egress", Value::Table(receivers));
     set("gateway", "redis", Value::Table(toml! { url = redis_url }));
     set("gateway", "listen", settings.gateway.into());
     set("gateway", "meta_apps", Value::Table(toml! { main = { app_secret = app_secret, verify_token = verify_token } }));

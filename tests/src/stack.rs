@@ -23,7 +23,7 @@ const PLATFORM_KEY: &str = "the-platform-key-of-the-tests-0123456789";
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The services in the order of their starting.
-const SERVICES: [&str; 6] = ["tenant", "template", "queue", "session_pool", "analytics", "gateway"];
+const SERVICES: [&str; 7] = ["tenant", "template", "queue", "session_pool", "analytics", "webhook", "gateway"];
 
 /// The servers under a stack.
 pub struct Servers {
@@ -46,16 +46,32 @@ pub struct Stack {
     pub servers: Servers,
     /// Address of the gateway, as `host:port`.
     pub gateway: String,
+    /// Where tenants' webhook endpoints of this stack may be; a test that has some serves on it.
+    pub receiver: std::net::TcpListener,
     home: tempfile::TempDir,
     services: BTreeMap<&'static str, Running>,
 }
 
-/// A replica of the session-pool in a runtime of its own, so that it can die with everything in it.
-pub struct PoolReplica {
+/// A replica of a service in a runtime of its own, so that it can die with everything in it.
+pub struct Replica {
     runtime: Option<tokio::runtime::Runtime>,
 }
 
-impl PoolReplica {
+impl Replica {
+    async fn start<W: Future<Output = ()> + Send + 'static>(serve: impl FnOnce(Health) -> W) -> Result<Self> {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+        let health = Health::default();
+        runtime.spawn(serve(health.clone()));
+        let replica = Self { runtime: Some(runtime) };
+        eventually(PATIENCE, || async {
+            let failing = health.failing().await;
+            ensure!(failing.is_empty(), "the replica is not ready: {failing:?}");
+            Ok(())
+        })
+        .await?;
+        Ok(replica)
+    }
+
     /// Ends in the middle of whatever it does.
     pub fn kill(mut self) {
         self.end();
@@ -68,7 +84,7 @@ impl PoolReplica {
     }
 }
 
-impl Drop for PoolReplica {
+impl Drop for Replica {
     fn drop(&mut self) {
         self.end();
     }
@@ -77,7 +93,7 @@ impl Drop for PoolReplica {
 impl Stack {
     /// A Barid on a database of its own on the shared server.
     pub async fn start() -> Result<Self> {
-        let database = database_with("e2e m0013", |url| async move { migrate(url).await }).await?;
+        let database = database_with("e2e m0020", |url| async move { migrate(url).await }).await?;
         Self::with(Some(database), None).await
     }
 
@@ -99,6 +115,8 @@ impl Stack {
         let simulator = TcpListener::bind("127.0.0.1:0").await?;
         let simulator_url = format!("http://{}", simulator.local_addr()?);
         let mail = format!("127.0.0.1:{}", barid_testkit::free_port()?);
+        let receiver = std::net::TcpListener::bind("127.0.0.1:0")?;
+        receiver.set_nonblocking(true)?;
 
         let master_key = home.path().join("master.key");
         std::fs::write(&master_key, barid_vault::MasterKey::generate())?;
@@ -117,6 +135,7 @@ impl Stack {
             simulator_url: &simulator_url,
             mail: &mail,
             gateway: &gateway,
+            receiver: receiver.local_addr()?.port(),
             database: &address,
             master_key: &master_key,
             password: PASSWORD,
@@ -130,6 +149,7 @@ impl Stack {
             simulator: Api::new(&simulator_url, ""),
             servers: Servers { database, postgres, nats, redis },
             gateway,
+            receiver,
             home,
             services: BTreeMap::new(),
         };
@@ -181,6 +201,7 @@ impl Stack {
             "queue" => service!(barid_queue),
             "session_pool" => service!(barid_session_pool),
             "analytics" => service!(barid_analytics),
+            "webhook" => service!(barid_webhook),
             "gateway" => {
                 let config: barid_gateway::Config = config::load(name, barid_gateway::DEFAULTS, file)?;
                 let app = barid_gateway::App::build(&config).await?;
@@ -199,23 +220,23 @@ impl Stack {
     }
 
     /// One more replica of the session-pool.
-    pub async fn pool_replica(&self) -> Result<PoolReplica> {
+    pub async fn pool_replica(&self) -> Result<Replica> {
         let config: barid_session_pool::Config = config::load("session_pool", barid_session_pool::DEFAULTS, Some(&self.config()))?;
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-        let health = Health::default();
-        let ready = health.clone();
-        runtime.spawn(async move {
+        Replica::start(|health| async move {
             let app = barid_session_pool::App::build(&config, Arc::new(SystemClock)).await.expect("the pool finds what it needs");
-            app.run(ready, CancellationToken::new()).await.expect("the pool serves");
-        });
-        let replica = PoolReplica { runtime: Some(runtime) };
-        eventually(PATIENCE, || async {
-            let failing = health.failing().await;
-            ensure!(failing.is_empty(), "the replica is not ready: {failing:?}");
-            Ok(())
+            app.run(health, CancellationToken::new()).await.expect("the pool serves");
         })
-        .await?;
-        Ok(replica)
+        .await
+    }
+
+    /// One more replica of the webhook service.
+    pub async fn webhook_replica(&self) -> Result<Replica> {
+        let config: barid_webhook::Config = config::load("webhook", barid_webhook::DEFAULTS, Some(&self.config()))?;
+        Replica::start(|health| async move {
+            let app = barid_webhook::App::build(&config, Arc::new(SystemClock)).await.expect("the service finds what it needs");
+            app.run(health, CancellationToken::new()).await.expect("the service serves");
+        })
+        .await
     }
 
     /// Asks a service to stop and waits until it has.

@@ -47,7 +47,7 @@ async fn roles_own_nothing_and_bypass_nothing() -> Result<()> {
     migrate(&config(&database)).await?;
     let powers = "SELECT count(*) FILTER (WHERE rolsuper OR rolbypassrls OR rolcreaterole OR rolcreatedb OR NOT rolcanlogin), count(*)
                   FROM pg_roles WHERE rolname ~ '^barid_.*_(tenant|engine)$'";
-    assert_eq!(database.execute(&[powers]).await?, "0|10");
+    assert_eq!(database.execute(&[powers]).await?, "0|12");
     let owned = "SELECT count(*) FROM pg_class c JOIN pg_roles r ON r.oid = c.relowner WHERE r.rolname ~ '^barid_'";
     assert_eq!(database.execute(&[owned]).await?, "0");
     let members = "SELECT count(*) FROM pg_auth_members m JOIN pg_roles r ON r.oid = m.member WHERE r.rolname ~ '^barid_'";

@@ -13,6 +13,7 @@ const fn publishes(service: Service) -> &'static [&'static str] {
         Service::Template => &["template"],
         Service::Queue => &["message", "inbound"],
         Service::SessionPool => &["session"],
+        Service::Webhook => &["webhook"],
         Service::Gateway | Service::Analytics | Service::Operator => &[],
     }
 }
@@ -22,7 +23,8 @@ const fn reads(service: Service) -> &'static [&'static str] {
     match service {
         Service::Gateway | Service::Analytics => &["message"],
         Service::Queue => &["session", "tenant"],
-        Service::Operator => &["message", "tenant", "template", "session"],
+        Service::Webhook => &["message", "session", "template", "webhook"],
+        Service::Operator => &["message", "tenant", "template", "session", "webhook"],
         _ => &[],
     }
 }

@@ -19,12 +19,13 @@ pub enum Service {
     Queue,
     SessionPool,
     Analytics,
+    Webhook,
     Operator,
 }
 
 impl Service {
-    pub const ALL: [Self; 7] =
-        [Self::Gateway, Self::Tenant, Self::Template, Self::Queue, Self::SessionPool, Self::Analytics, Self::Operator];
+    pub const ALL: [Self; 8] =
+        [Self::Gateway, Self::Tenant, Self::Template, Self::Queue, Self::SessionPool, Self::Analytics, Self::Webhook, Self::Operator];
 
     pub const fn name(self) -> &'static str {
         match self {
@@ -34,6 +35,7 @@ impl Service {
             Self::Queue => "queue",
             Self::SessionPool => "session_pool",
             Self::Analytics => "analytics",
+            Self::Webhook => "webhook",
             Self::Operator => "operator",
         }
     }

@@ -46,6 +46,8 @@ kinds! {
     Event EventId "evt" "event"
     Template TemplateId "tpl" "template"
     Job JobId "job" "job"
+    Endpoint EndpointId "whe" "webhook endpoint"
+    Delivery DeliveryId "dlv" "webhook delivery"
 }
 
 /// An id of one kind.

@@ -6,6 +6,9 @@ pub mod phone;
 mod secret;
 
 pub use clock::{Clock, ManualClock, SteadyClock, SystemClock};
-pub use id::{ApiKeyId, ContactId, EventId, Id, InboundId, JobId, MessageId, Minter, OrganisationId, SessionId, TemplateId, TenantId};
+pub use id::{
+    ApiKeyId, ContactId, DeliveryId, EndpointId, EventId, Id, InboundId, JobId, MessageId, Minter, OrganisationId, SessionId, TemplateId,
+    TenantId,
+};
 pub use phone::{Country, Phone};
 pub use secret::Secret;

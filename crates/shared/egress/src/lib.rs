@@ -15,7 +15,7 @@
 //! # }
 //! ```
 //!
-//! A [`Sender`] sends requests that an operator configured, by the same judgement, and tells what was not sent from what may have arrived.
+//! A [`Sender`] sends requests where an operator or a tenant said, by the same judgement, and tells what was not sent from what may have arrived.
 //!
 //! A section of a service's configuration; every key has the default that stands here:
 //!

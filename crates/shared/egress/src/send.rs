@@ -1,4 +1,4 @@
-//! Posts what an operator configured to where the operator said.
+//! Posts to where an operator or a tenant said.
 
 use std::{sync::Arc, time::Duration};
 
@@ -9,13 +9,14 @@ use reqwest::{
     redirect,
 };
 
-use crate::{BuildError, Settings, System, client::guarded, guard::Guard};
+use crate::{BuildError, Error, Resolve, Settings, System, client::guarded, guard::Guard};
 
 /// Sends requests that change something elsewhere. Redirects are not followed: they would be sent twice, or changed.
 #[derive(Clone)]
 pub struct Sender {
     client: Client,
     guard: Arc<Guard>,
+    largest: usize,
 }
 
 /// A request as it goes out.
@@ -32,7 +33,9 @@ pub struct Outgoing {
 #[derive(Clone, Debug)]
 pub struct Answer {
     pub status: u16,
-    /// Up to 64 KiB of it.
+    /// Names in lower case and values; of those that come more than once, each.
+    pub headers: Vec<(String, String)>,
+    /// Up to what the sender keeps of it.
     pub body: Bytes,
 }
 
@@ -53,11 +56,27 @@ pub enum SendError {
 impl Sender {
     const LARGEST: usize = 64 * 1024;
 
+    /// Keeps up to 64 KiB of an answer.
     pub fn new(settings: &Settings) -> Result<Self, BuildError> {
-        let (client, guard) = guarded(settings, System)?;
+        Self::with_resolver(settings, System)
+    }
+
+    /// With another way to find addresses than the machine's. They are judged all the same.
+    pub fn with_resolver(settings: &Settings, resolver: impl Resolve) -> Result<Self, BuildError> {
+        let (client, guard) = guarded(settings, resolver)?;
         // A connection that was closed meanwhile would leave it open whether a request arrived.
         let client = client.redirect(redirect::Policy::none()).pool_idle_timeout(Duration::from_secs(5)).build()?;
-        Ok(Self { client, guard })
+        Ok(Self { client, guard, largest: Self::LARGEST })
+    }
+
+    /// The same, keeping so many bytes of an answer and reading no further.
+    pub fn keeping(self, largest: usize) -> Self {
+        Self { largest, ..self }
+    }
+
+    /// Judges all that a URL shows by itself. Addresses behind a name are judged when something is sent there.
+    pub fn judge(&self, url: &str) -> Result<(), Error> {
+        self.guard.url(&Url::parse(url).map_err(|error| Error::Malformed(error.to_string()))?)
     }
 
     /// Sends a request once.
@@ -77,16 +96,19 @@ impl Sender {
             if error.is_connect() || error.is_builder() { SendError::NotSent(says) } else { SendError::Unknown(says) }
         })?;
         let status = response.status().as_u16();
+        let headers =
+            response.headers().iter().map(|(name, value)| (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned()));
+        let headers = headers.collect();
         let mut body = Vec::new();
         // The status says it all: what else comes may break off.
         while let Ok(Some(chunk)) = response.chunk().await {
             body.extend_from_slice(&chunk);
-            if body.len() >= Self::LARGEST {
-                body.truncate(Self::LARGEST);
+            if body.len() >= self.largest {
+                body.truncate(self.largest);
                 break;
             }
         }
-        Ok(Answer { status, body: body.into() })
+        Ok(Answer { status, headers, body: body.into() })
     }
 }
 

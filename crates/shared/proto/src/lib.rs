@@ -42,10 +42,11 @@ pub mod generated {
         session_pool: "barid.session_pool.v1.rs"
         template: "barid.template.v1.rs"
         tenant: "barid.tenant.v1.rs"
+        webhook: "barid.webhook.v1.rs"
     }
 }
 
-pub use generated::{analytics, events, queue, session_pool, template, tenant};
+pub use generated::{analytics, events, queue, session_pool, template, tenant, webhook};
 
 /// Converts a time to the wire.
 pub fn timestamp(time: chrono::DateTime<chrono::Utc>) -> prost_types::Timestamp {

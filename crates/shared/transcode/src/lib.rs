@@ -66,4 +66,4 @@ pub use error::{BuildError, RequestError, ResponseError, RouteError, Violation};
 pub use http_body::Answer;
 pub use openapi::Info;
 pub use status::http_status;
-pub use transcoder::{Match, Transcoder};
+pub use transcoder::{Match, Transcoder, json};

@@ -190,6 +190,14 @@ impl<'a> Match<'a> {
     }
 }
 
+/// JSON of a message, as [`Match::response`] writes it.
+///
+/// # Errors
+/// [`ResponseError`], when it holds what JSON cannot tell.
+pub fn json(message: &DynamicMessage) -> Result<Vec<u8>, ResponseError> {
+    Ok(serde_json::to_vec(&MessageJson { message, any: MAX_DEPTH })?)
+}
+
 // Not derived: the `Debug` of a descriptor shows the descriptors it refers to, which does not end when a message holds
 // itself, as google.protobuf.Value does.
 impl fmt::Debug for Transcoder {

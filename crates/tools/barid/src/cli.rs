@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use barid_domain::{SessionId, TenantId};
+use barid_domain::{EndpointId, SessionId, TenantId};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::{client::Server, part::Part, version};
@@ -47,6 +47,11 @@ pub(crate) enum Command {
     /// These commands call a gateway. The platform's key comes from the variable BARID_KEY or from --key-file.
     #[command(subcommand)]
     Pool(Pool),
+    /// A tenant's own endpoints: make them, test them, look at what was delivered
+    ///
+    /// These commands call a gateway. The key of a tenant or of its organisation comes from the variable BARID_KEY or from --key-file.
+    #[command(subcommand)]
+    Webhooks(Webhooks),
     /// Look at the configuration
     #[command(subcommand)]
     Config(Config),
@@ -82,6 +87,7 @@ pub(crate) enum Entity {
     Session,
     Tenant,
     Template,
+    Webhook,
 }
 
 impl Entity {
@@ -91,6 +97,7 @@ impl Entity {
             Self::Session => "session",
             Self::Tenant => "tenant",
             Self::Template => "template",
+            Self::Webhook => "webhook",
         }
     }
 }
@@ -162,6 +169,57 @@ pub(crate) enum Pool {
         /// Show it anew every two seconds, until Ctrl-C
         #[arg(long, short)]
         watch: bool,
+        #[command(flatten)]
+        server: Server,
+    },
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Webhooks {
+    /// List the endpoints of a tenant and how they are
+    List {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        server: Server,
+    },
+    /// Make an endpoint, and show its secret this once
+    Create {
+        /// An https address on the public internet
+        #[arg(value_name = "URL")]
+        url: String,
+        /// A type of event such as `message.delivered`, or `message.*`; may be repeated. Everything without one
+        #[arg(long = "event", value_name = "TYPE")]
+        event_types: Vec<String>,
+        /// What people call it
+        #[arg(long, default_value = "", hide_default_value = true)]
+        name: String,
+        #[command(flatten)]
+        server: Server,
+    },
+    /// Post a test event to an endpoint and show what it answers. Exit status is 0 when it took it
+    Test {
+        /// The endpoint, `whe_...`
+        #[arg(value_name = "ENDPOINT_ID")]
+        id: EndpointId,
+        #[command(flatten)]
+        server: Server,
+    },
+    /// Show the newest hundred deliveries
+    Deliveries {
+        /// Only of this endpoint
+        #[arg(long, value_name = "ENDPOINT_ID")]
+        endpoint: Option<EndpointId>,
+        /// Only about this message or other entity, such as `msg_...`
+        #[arg(long = "about", value_name = "ID", default_value = "", hide_default_value = true)]
+        entity: String,
+        /// Only what was given up
+        #[arg(long)]
+        failed: bool,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
         #[command(flatten)]
         server: Server,
     },

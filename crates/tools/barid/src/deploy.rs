@@ -67,6 +67,9 @@ services! {
     Analytics barid_analytics "analytics" |config, health, shutdown| {
         Ok(barid_analytics::App::build(&config, clock()?).await?.run(health, shutdown.clone()).await?)
     };
+    Webhook barid_webhook "webhook" |config, health, shutdown| {
+        Ok(barid_webhook::App::build(&config, clock()?).await?.run(health, shutdown.clone()).await?)
+    };
     Gateway barid_gateway "gateway" |config, health, shutdown| {
         let app = barid_gateway::App::build(&config).await?;
         let address = config.listen;

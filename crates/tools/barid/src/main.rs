@@ -15,6 +15,7 @@ mod serve;
 mod sessions;
 mod vault;
 mod version;
+mod webhooks;
 
 use std::process::ExitCode;
 
@@ -46,6 +47,7 @@ async fn run(Cli { config, command }: Cli) -> anyhow::Result<()> {
         Command::Events(command) => events::run(command, file).await,
         Command::Sessions(command) => sessions::run(command).await,
         Command::Pool(command) => pool::run(command).await,
+        Command::Webhooks(command) => webhooks::run(command).await,
         Command::Config(command) => config::run(command, file),
         Command::NatsConfig => bus::print_config(file),
         Command::Vault(command) => vault::run(command),

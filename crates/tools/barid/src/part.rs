@@ -23,6 +23,8 @@ pub(crate) enum Part {
     SessionPool,
     /// Figures, counted from the events
     Analytics,
+    /// Signed deliveries of events to the tenants' own endpoints
+    Webhook,
     /// A WhatsApp in a box, to try everything without a phone
     Simulator,
 }
@@ -30,7 +32,7 @@ pub(crate) enum Part {
 /// Evaluates `$body` with `$kind` standing for the part's type.
 macro_rules! dispatch {
     ($part:expr, $kind:ident => $body:expr) => {
-        dispatch!(@arms $part, $kind, $body, Gateway Tenant Template Queue SessionPool Analytics Simulator)
+        dispatch!(@arms $part, $kind, $body, Gateway Tenant Template Queue SessionPool Analytics Webhook Simulator)
     };
     (@arms $part:expr, $kind:ident, $body:expr, $($name:ident)*) => {
         match $part {
@@ -44,7 +46,8 @@ macro_rules! dispatch {
 
 impl Part {
     /// The services, in the order of their starting.
-    pub(crate) const SERVICES: [Self; 6] = [Self::Tenant, Self::Template, Self::Queue, Self::SessionPool, Self::Analytics, Self::Gateway];
+    pub(crate) const SERVICES: [Self; 7] =
+        [Self::Tenant, Self::Template, Self::Queue, Self::SessionPool, Self::Analytics, Self::Webhook, Self::Gateway];
 
     /// Its section in the configuration.
     pub(crate) fn section(self) -> &'static str {

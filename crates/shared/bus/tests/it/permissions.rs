@@ -9,12 +9,13 @@ use futures::{FutureExt, StreamExt};
 
 use crate::house::{Complaints, EMPTY, House, RENDER, SOON};
 
-const ENTITIES: [(&str, Service); 5] = [
+const ENTITIES: [(&str, Service); 6] = [
     ("message", Service::Queue),
     ("inbound", Service::Queue),
     ("session", Service::SessionPool),
     ("template", Service::Template),
     ("tenant", Service::Tenant),
+    ("webhook", Service::Webhook),
 ];
 
 async fn refused(complaints: &Complaints, subject: &str) -> Result<()> {

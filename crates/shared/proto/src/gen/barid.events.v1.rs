@@ -21,7 +21,7 @@ pub struct Event {
     /// `ten_...`
     #[prost(string, tag = "2")]
     pub tenant_id: ::prost::alloc::string::String,
-    /// What it happened to: `message`, `inbound`, `session`, `tenant` or `template`.
+    /// What it happened to: `message`, `inbound`, `session`, `tenant`, `template` or `webhook`.
     #[prost(string, tag = "3")]
     pub entity: ::prost::alloc::string::String,
     /// Id of the entity.
@@ -36,7 +36,7 @@ pub struct Event {
     /// Its place in the ledger. Events of one entity kind come in this order.
     #[prost(message, optional, tag = "7")]
     pub position: ::core::option::Option<Position>,
-    #[prost(oneof = "event::Payload", tags = "10, 11, 12, 13, 14")]
+    #[prost(oneof = "event::Payload", tags = "10, 11, 12, 13, 14, 15")]
     pub payload: ::core::option::Option<event::Payload>,
 }
 /// Nested message and enum types in `Event`.
@@ -53,6 +53,8 @@ pub mod event {
         Template(super::TemplatePayload),
         #[prost(message, tag = "14")]
         Inbound(super::InboundPayload),
+        #[prost(message, tag = "15")]
+        Webhook(super::WebhookPayload),
     }
 }
 /// A message went on.
@@ -131,4 +133,14 @@ pub struct InboundPayload {
     /// For an edit, a deletion or a reaction: the message it is about, when it is known.
     #[prost(string, tag = "4")]
     pub target_id: ::prost::alloc::string::String,
+}
+/// A webhook endpoint changed.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct WebhookPayload {
+    /// `enabled` or `disabled`.
+    #[prost(string, tag = "1")]
+    pub state: ::prost::alloc::string::String,
+    /// Why it is disabled: `requested`, `gone` or `failing`.
+    #[prost(string, tag = "2")]
+    pub reason: ::prost::alloc::string::String,
 }

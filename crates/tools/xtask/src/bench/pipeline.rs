@@ -28,8 +28,8 @@ pub struct Options {
 }
 
 /// The processes whose time is told, by their names.
-pub const PROCESSES: [&str; 9] =
-    ["gateway", "queue", "template", "tenant", "session-pool", "analytics", "simulator", "nats-server", "PostgreSQL"];
+pub const PROCESSES: [&str; 10] =
+    ["gateway", "queue", "template", "tenant", "session-pool", "analytics", "webhook", "simulator", "nats-server", "PostgreSQL"];
 const BULK: usize = 10_000;
 const LIMIT: Duration = Duration::from_secs(300);
 /// How long requests come at half the rate.

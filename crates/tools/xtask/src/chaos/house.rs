@@ -16,7 +16,7 @@ pub const TIME_TO_LIVE: Duration = Duration::from_secs(3);
 /// How long anything that is about to come true may take.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 /// The services, as processes are named. The simulator is WhatsApp and no part of Barid.
-pub const SERVICES: [&str; 6] = ["tenant", "template", "queue", "session-pool", "analytics", "gateway"];
+pub const SERVICES: [&str; 7] = ["tenant", "template", "queue", "session-pool", "analytics", "webhook", "gateway"];
 
 pub struct House {
     // Dropped in this order: the processes first, then their files.

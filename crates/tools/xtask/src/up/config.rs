@@ -6,6 +6,9 @@ use toml::{Table, Value};
 /// The Meta app that the simulator plays; its webhooks come in at `/webhooks/meta/demo`.
 pub const APP: &str = "demo";
 
+/// Ports of webhook endpoints on this machine and elsewhere.
+const RECEIVER_PORTS: [i64; 9] = [80, 443, 3000, 4000, 5000, 8000, 8081, 8443, 9000];
+
 /// The addresses that are known only once the servers run.
 pub struct Servers<'a> {
     /// The database of the services, as superuser.
@@ -54,6 +57,11 @@ pub fn render(layout: &Layout, state: &State, servers: &Servers, settings: &Tabl
     set("session_pool", "web", table(web));
     set("session_pool", "media", table([("url", text(&format!("file://{}", layout.home.join("media").display())))]));
     set("session_pool", "egress", table([("allow", Value::Array(vec![text("127.0.0.1")])), ("allow_http", Value::Boolean(true))]));
+    // A developer's own receiver, on the ports that such things listen on.
+    let ports = RECEIVER_PORTS.map(Value::Integer).to_vec();
+    let receivers =
+        [("allow", Value::Array(vec![text("127.0.0.1")])), ("allow_http", Value::Boolean(true)), ("ports", Value::Array(ports))];
+    set("webhook", "egress", table(receivers));
     // Nobody bans a simulated number; on real ones the defaults hold.
     let unlimited = || table([("points", Value::Array(vec![])), ("full_from", Value::Integer(0))]);
     let pacing = [("recipient_spacing", text("0s")), ("warm_up", unlimited()), ("first_contacts", unlimited())];
@@ -111,6 +119,7 @@ mod tests {
         let url = file["session_pool"]["database"]["tenant_url"].as_str().unwrap();
         assert_eq!(url, format!("postgres://barid_session_pool_tenant:{}@127.0.0.1:5000/barid", state.secrets.roles));
         assert_eq!(file["simulator"]["apps"]["demo"]["callback_url"].as_str(), Some("http://127.0.0.1:30080/webhooks/meta/demo"));
+        assert_eq!(file["webhook"]["egress"]["allow"][0].as_str(), Some("127.0.0.1"));
         assert_eq!(file["queue"]["vault"]["master_key_file"].as_str(), Some("/checkout/.barid/master.key"));
     }
 }

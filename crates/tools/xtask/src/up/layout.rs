@@ -19,12 +19,13 @@ pub struct Service {
 }
 
 /// In the order of starting. They stop the other way round, so that nothing is asked for what is gone.
-pub const SERVICES: [Service; 6] = [
+pub const SERVICES: [Service; 7] = [
     Service { command: "tenant", section: "tenant", database: true, vault: false },
     Service { command: "template", section: "template", database: true, vault: false },
     Service { command: "queue", section: "queue", database: true, vault: true },
     Service { command: "session-pool", section: "session_pool", database: true, vault: true },
     Service { command: "analytics", section: "analytics", database: true, vault: false },
+    Service { command: "webhook", section: "webhook", database: true, vault: true },
     Service { command: "gateway", section: "gateway", database: false, vault: false },
 ];
 

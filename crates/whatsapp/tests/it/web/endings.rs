@@ -1,9 +1,6 @@
 use std::{sync::Arc, time::Duration};
 
-use barid_whatsapp::{
-    Action,
-    web::{Closed, Next, Options, Web, testing::Files},
-};
+use barid_whatsapp::web::{Closed, Next, Options, Web, testing::Files};
 use serde_json::json;
 
 use super::support::{BUSINESS, World, closed, settings, text};

@@ -1,0 +1,7 @@
+mod attacks;
+mod delivering;
+mod endpoints;
+mod house;
+mod log;
+mod receiver;
+mod retrying;
