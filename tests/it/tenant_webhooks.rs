@@ -42,7 +42,7 @@ impl Receiver {
         };
         let router = Router::new()
             .route("/hook", axum::routing::post(take))
-            .route("/slow", axum::routing::post(|| std::future::pending::<()>()))
+            .route("/slow", axum::routing::post(std::future::pending::<()>))
             .with_state(received.clone());
         let listener = TcpListener::from_std(stack.receiver.try_clone()?)?;
         let task = tokio::spawn(async move { axum::serve(listener, router).await.expect("serves") });
