@@ -133,8 +133,8 @@ pub trait Cells: Send + Sync + 'static {
     /// Writes all or nothing, and returns when it is committed. Never called while an earlier write of the same session is under way.
     async fn write(&self, changes: Vec<Change>) -> Result<(), CellError>;
     /// Whether whoever holds this may still speak for the session. Asked before every frame: it answers at once unless the lease was not
-    /// held meanwhile, and then once it is known.
-    async fn is_ours(&self) -> bool;
+    /// held meanwhile, and then once it is known; `None` when nobody can say.
+    async fn is_ours(&self) -> Option<bool>;
 }
 
 impl std::fmt::Debug for Cell {

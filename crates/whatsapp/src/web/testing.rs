@@ -147,8 +147,8 @@ impl Cells for Memory {
         Ok(())
     }
 
-    async fn is_ours(&self) -> bool {
-        !self.is_stale.load(Ordering::SeqCst)
+    async fn is_ours(&self) -> Option<bool> {
+        Some(!self.is_stale.load(Ordering::SeqCst))
     }
 }
 

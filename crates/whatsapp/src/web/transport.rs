@@ -138,8 +138,13 @@ impl Transport for Wire {
         let mut sink = self.sink.lock().await;
         // Under the lock: what waited for it while the lease was lost must not go out either. A process that was stopped in the middle of
         // anything begins here again.
-        if !self.store.is_ours().await {
-            self.fate.end(Closed::Stale);
+        match self.store.is_ours().await {
+            Some(true) => {}
+            Some(false) => self.fate.end(Closed::Stale),
+            None => {
+                self.fate.end(Closed::Store { detail: "nobody can say whose session it is".into() });
+                return Err(Closed::Asked.into());
+            }
         }
         if self.fate.is_stale() {
             return Err(Closed::Stale.into());

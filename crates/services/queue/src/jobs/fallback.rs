@@ -36,14 +36,20 @@ pub(crate) fn start(jobs: &Jobs, store: &Store, directory: &Directory, outlets: 
     });
 }
 
+/// Times that a turn looks behind those who cannot be looked up: what was decided waits to be sent meanwhile.
+const PASSES: usize = 3;
+
 async fn decide(store: &Store, directory: &Directory, outlets: &Outlets) -> Result<(), Error> {
     // Those of a tenant that cannot be looked up wait for the next time, and keep nobody else waiting.
     let mut unreachable = HashSet::new();
-    loop {
+    for _ in 0..PASSES {
         let known = unreachable.len();
         let failed = store.undecided(&unreachable).await?;
         let mut decided = Vec::new();
         for failed in failed {
+            if unreachable.contains(&failed.tenant) {
+                continue;
+            }
             let channel = match directory.profile(failed.tenant).await {
                 Ok(profile) => {
                     let reaches = |channel| {
@@ -65,9 +71,10 @@ async fn decide(store: &Store, directory: &Directory, outlets: &Outlets) -> Resu
             store.decide(decided).await?;
         }
         if unreachable.len() == known {
-            return Ok(());
+            break;
         }
     }
+    Ok(())
 }
 
 async fn send(store: &Store, directory: &Directory, outlets: &Outlets, taken: &Taken) -> Result<(), Error> {

@@ -62,11 +62,11 @@ impl SessionCells {
 
 #[async_trait]
 impl Cells for SessionCells {
-    async fn is_ours(&self) -> bool {
+    async fn is_ours(&self) -> Option<bool> {
         if self.lease.term() == Some(self.ours.load(Ordering::SeqCst)) {
-            return true;
+            return Some(true);
         }
-        tokio::time::timeout(PATIENCE, self.ask()).await.unwrap_or(false)
+        tokio::time::timeout(PATIENCE, self.ask()).await.ok()
     }
 
     async fn load(&self, kinds: &[Kind]) -> Result<Vec<web::Cell>, CellError> {

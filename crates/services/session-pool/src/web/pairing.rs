@@ -7,7 +7,7 @@ use barid_proto::{
     session_pool::v1::{Pairing, PairingState},
     timestamp,
 };
-use barid_whatsapp::web::{Method, Options, Step};
+use barid_whatsapp::web::{Event, Method, Options, Step};
 use chrono::TimeDelta;
 use tokio::time::Instant;
 
@@ -120,7 +120,17 @@ fn at(clock: &dyn Clock, after: Duration) -> Option<prost_types::Timestamp> {
 async fn unlink(devices: &Devices, tenant: TenantId, session: SessionId, opened: &Opened) {
     let Ok(cells) = devices.cells(session, tenant, opened.epoch).await else { return };
     match devices.web.connect(cells, devices.sink(session, tenant), Options::default()).await {
-        Ok(connection) => connection.logout().await,
+        Ok(connection) => {
+            // What is heard meanwhile is nothing of ours, and holds back the last word until somebody lets it go.
+            let listen = async {
+                while let Some(event) = connection.next_event().await {
+                    if let Event::Receipt(receipt) = event {
+                        receipt.hold.release();
+                    }
+                }
+            };
+            tokio::join!(connection.logout(), listen);
+        }
         Err(error) => tracing::warn!(%session, %error, "the device of another number stays on its phone"),
     }
 }

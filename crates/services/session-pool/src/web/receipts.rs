@@ -24,59 +24,78 @@ pub(super) enum News {
 }
 
 #[derive(Clone)]
-pub(super) struct Receipts(mpsc::Sender<News>);
+pub(super) struct Receipts {
+    receipts: mpsc::Sender<(Receipt, Option<Hold>)>,
+    /// On a way of their own: they need a tenant each, and connections wait for receipts.
+    aliases: mpsc::Sender<AliasPair>,
+}
 
 impl Receipts {
     /// A way to tell, and the work of telling, which ends when nobody has anything to tell any more.
     pub(super) fn new(ledger: Ledger) -> (Self, impl Future<Output = ()> + Send + use<>) {
-        let (sender, queue) = mpsc::channel(WAITING);
-        (Self(sender), work(ledger, queue))
+        let (receipts, told) = mpsc::channel(WAITING);
+        let (aliases, learnt) = mpsc::channel(WAITING);
+        let work = async move {
+            tokio::join!(tell_receipts(ledger.clone(), told), tell_aliases(ledger, learnt));
+        };
+        (Self { receipts, aliases }, work)
     }
 
     pub(super) async fn tell(&self, news: News) {
-        if self.0.send(news).await.is_err() {
-            tracing::error!("a receipt was not reported: the service ends");
+        let told = match news {
+            News::Receipt(receipt, hold) => self.receipts.send((receipt, hold)).await.is_ok(),
+            // Receipts come behind it. What finds no room is learnt again on another connection.
+            News::Alias(alias) => !matches!(self.aliases.try_send(alias), Err(mpsc::error::TrySendError::Closed(_))),
+        };
+        if !told {
+            tracing::error!("what a connection heard was not reported: the service ends");
         }
     }
 }
 
-async fn work(ledger: Ledger, mut queue: mpsc::Receiver<News>) {
+/// The next batch; nothing when there is nothing more to come.
+async fn batch<T>(queue: &mut mpsc::Receiver<T>, next: &mut Instant) -> Vec<T> {
+    let mut batch: Vec<T> = queue.recv().await.into_iter().collect();
+    while !batch.is_empty()
+        && batch.len() < BATCH
+        && let Ok(Some(more)) = tokio::time::timeout_at(*next, queue.recv()).await
+    {
+        batch.push(more);
+    }
+    *next = Instant::now() + GATHER;
+    batch
+}
+
+async fn tell_receipts(ledger: Ledger, mut queue: mpsc::Receiver<(Receipt, Option<Hold>)>) {
     let mut next = Instant::now();
-    while let Some(first) = queue.recv().await {
-        let mut news = vec![first];
-        while news.len() < BATCH
-            && let Ok(Some(more)) = tokio::time::timeout_at(next, queue.recv()).await
-        {
-            news.push(more);
+    loop {
+        let (receipts, holds): (Vec<_>, Vec<_>) = batch(&mut queue, &mut next).await.into_iter().unzip();
+        if receipts.is_empty() {
+            return;
         }
-        next = Instant::now() + GATHER;
-        let (mut receipts, mut holds, mut aliases) = (Vec::new(), Vec::new(), Vec::new());
-        for told in news {
-            match told {
-                News::Receipt(receipt, hold) => {
-                    receipts.push(receipt);
-                    holds.extend(hold);
-                }
-                News::Alias(alias) => aliases.push(alias),
-            }
+        let (count, request) = (receipts.len(), ReportReceiptsRequest { receipts });
+        let told = repeat::until_taken("receipts", count, || {
+            let (mut ledger, request) = (ledger.clone(), request.clone());
+            async move { ledger.report_receipts(request).await }
+        });
+        heard("receipts", count, told.await);
+        holds.iter().flatten().for_each(Hold::release);
+    }
+}
+
+async fn tell_aliases(ledger: Ledger, mut queue: mpsc::Receiver<AliasPair>) {
+    let mut next = Instant::now();
+    loop {
+        let aliases = batch(&mut queue, &mut next).await;
+        if aliases.is_empty() {
+            return;
         }
-        if !aliases.is_empty() {
-            let (count, request) = (aliases.len(), ReportAliasesRequest { aliases });
-            let told = repeat::until_taken("aliases", count, || {
-                let (mut ledger, request) = (ledger.clone(), request.clone());
-                async move { ledger.report_aliases(request).await }
-            });
-            heard("aliases", count, told.await);
-        }
-        if !receipts.is_empty() {
-            let (count, request) = (receipts.len(), ReportReceiptsRequest { receipts });
-            let told = repeat::until_taken("receipts", count, || {
-                let (mut ledger, request) = (ledger.clone(), request.clone());
-                async move { ledger.report_receipts(request).await }
-            });
-            heard("receipts", count, told.await);
-            holds.iter().for_each(Hold::release);
-        }
+        let (count, request) = (aliases.len(), ReportAliasesRequest { aliases });
+        let told = repeat::until_taken("aliases", count, || {
+            let (mut ledger, request) = (ledger.clone(), request.clone());
+            async move { ledger.report_aliases(request).await }
+        });
+        heard("aliases", count, told.await);
     }
 }
 

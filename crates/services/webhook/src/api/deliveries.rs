@@ -55,6 +55,11 @@ impl DeliveryService for State {
         let request = request.into_inner();
         let endpoint: EndpointId = ids::resource(&request.endpoint_id)?;
         let named = !request.delivery_ids.is_empty();
+        if !request.page_token.is_empty() && request.before.is_none() {
+            let says =
+                "is needed with a pageToken; give the same stretch of time as before, or what was delivered again since would be once more";
+            return Err(Violations::one("before", "required", says));
+        }
         let ranged = request.after.is_some() || request.before.is_some() || !request.states.is_empty();
         let (count, more) = match (named, request.after) {
             (true, _) if !ranged => {

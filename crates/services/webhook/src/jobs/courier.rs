@@ -1,6 +1,12 @@
 //! Carries what is due, as much at once as there is room for.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use chrono::TimeDelta;
 use tokio::sync::{Notify, Semaphore};
@@ -37,6 +43,8 @@ impl Courier {
     pub(crate) async fn run(self, shutdown: CancellationToken) {
         let (slots, tasks) = (Arc::new(Semaphore::new(self.concurrency)), TaskTracker::new());
         let (mut turns, mut pause) = (Turns::default(), Duration::ZERO);
+        // Attempts under way for endpoints that fail.
+        let failing = Arc::new(AtomicUsize::new(0));
         loop {
             tokio::select! {
                 () = shutdown.cancelled() => break,
@@ -48,15 +56,18 @@ impl Courier {
                 pause = IDLE;
                 continue;
             }
-            pause = match self.store.claim(turns, self.limits(free)).await {
+            pause = match self.store.claim(turns, self.limits(free, failing.load(Ordering::Relaxed))).await {
                 Ok((taken, last)) => {
                     turns = last;
                     let full = taken.len() == free.min(AT_ONCE);
                     for taken in taken {
-                        let (courier, slots) = (self.clone(), slots.clone());
+                        let (courier, slots, failing) = (self.clone(), slots.clone(), failing.clone());
+                        let one = usize::from(taken.failing);
+                        failing.fetch_add(one, Ordering::Relaxed);
                         tasks.spawn(async move {
                             let _slot = slots.acquire_owned().await;
                             courier.carry(taken).await;
+                            failing.fetch_sub(one, Ordering::Relaxed);
                             courier.waiting.notify_one();
                         });
                     }
@@ -72,10 +83,10 @@ impl Courier {
         tasks.wait().await;
     }
 
-    fn limits(&self, free: usize) -> Limits {
+    fn limits(&self, free: usize, failing: usize) -> Limits {
         let most = free.min(AT_ONCE);
         // Half of all room is for endpoints that work.
-        let most_failing = most.min(free.saturating_sub(self.concurrency / 2));
+        let most_failing = most.min((self.concurrency / 2).saturating_sub(failing));
         let lease = TimeDelta::from_std(self.carrier.patience()).unwrap_or(GRACE) + GRACE;
         Limits { most, most_failing, per_endpoint: self.endpoint_concurrency, lease }
     }

@@ -37,6 +37,8 @@ pub(crate) struct Taken {
     pub entity_id: String,
     /// Attempts before this one.
     pub attempts: u32,
+    /// Whether its endpoint fails.
+    pub failing: bool,
     pub parcel: Parcel,
     pub(super) lease: Uuid,
 }
@@ -51,8 +53,12 @@ impl Store {
         let work = move |tx: Tx| async move {
             let (mut lines, mut turns) = (Vec::new(), turns);
             for (turn, failing) in turns.0.iter_mut().zip([false, true]) {
-                let room = limits.most - lines.len();
-                let mut room = if failing { room.min(limits.most_failing) } else { room };
+                let mut room = if failing {
+                    (limits.most - lines.len()).min(limits.most_failing)
+                } else {
+                    // A quarter is left to those that fail, however much the others have.
+                    limits.most - limits.most_failing.min(limits.most / 4)
+                };
                 // Around once: what was taken before the turn came to the end is not due any more.
                 for from in [*turn, Uuid::nil()] {
                     let found = due(&tx, from, failing, room, limits, now).await?;
@@ -66,9 +72,11 @@ impl Store {
                 }
             }
             let heads = heads(&tx, &lines).await?;
-            // What has nothing pending is no line.
+            // What has nothing pending is no line. That of an endpoint deleted meanwhile is left to those who wind it up.
             for (endpoint, entity) in lines.iter().filter(|line| !heads.contains_key(*line)) {
-                let sql = "DELETE FROM webhook.lines WHERE endpoint_id = $1 AND entity_id = $2";
+                let sql = "DELETE FROM webhook.lines l WHERE l.endpoint_id = $1 AND l.entity_id = $2 AND NOT EXISTS (
+                               SELECT FROM webhook.deliveries d
+                               WHERE d.endpoint_id = l.endpoint_id AND d.entity_id = l.entity_id AND d.state = 1)";
                 tx.run(sql, [(*endpoint).into(), entity.clone().into()]).await?;
             }
             Ok::<_, Error>((heads.into_values().collect::<Vec<Head>>(), turns))
@@ -94,6 +102,7 @@ impl Store {
             endpoint: head.sealed.endpoint,
             entity_id: head.entity_id.clone(),
             attempts: head.attempts,
+            failing: head.failing,
             parcel: Parcel { url, secrets, event_id: head.event.to_string(), body: head.body.clone() },
             lease,
         })
@@ -106,6 +115,7 @@ struct Head {
     event: EventId,
     entity_id: String,
     attempts: u32,
+    failing: bool,
     body: String,
     sealed: Sealed,
 }
@@ -155,7 +165,8 @@ async fn hold(tx: &Tx, lines: &[Line], lease: Uuid, until: DateTime<Utc>) -> Res
 async fn heads(tx: &Tx, lines: &[Line]) -> Result<HashMap<Line, Head>, DbErr> {
     let sql = "
         SELECT d.id, d.event_id, d.entity_id, d.attempts, d.body,
-            e.tenant_id, e.id AS endpoint_id, e.url, e.secret, e.old_secret, e.old_secret_until
+            e.tenant_id, e.id AS endpoint_id, e.url, e.secret, e.old_secret, e.old_secret_until,
+            e.failing_since IS NOT NULL AS failing
         FROM UNNEST($1::uuid[], $2::text[]) AS n (endpoint_id, entity_id)
         JOIN webhook.endpoints e ON e.id = n.endpoint_id
         CROSS JOIN LATERAL (
@@ -178,6 +189,7 @@ async fn heads(tx: &Tx, lines: &[Line]) -> Result<HashMap<Line, Head>, DbErr> {
             event: EventId::from_uuid(row.try_get("", "event_id")?),
             entity_id: row.try_get("", "entity_id")?,
             attempts: row.try_get::<i32>("", "attempts")?.cast_unsigned(),
+            failing: row.try_get("", "failing")?,
             body: row.try_get("", "body")?,
             sealed,
         };

@@ -136,7 +136,7 @@ pub struct RedeliverDeliveriesRequest {
     /// Those created at this time or later...
     #[prost(message, optional, tag = "4")]
     pub after: ::core::option::Option<::prost_types::Timestamp>,
-    /// ...and before this time; now when missing.
+    /// ...and before this time; now when missing, which it may only be without a `pageToken`.
     #[prost(message, optional, tag = "5")]
     pub before: ::core::option::Option<::prost_types::Timestamp>,
     /// Which of a stretch of time; FAILED and SKIPPED when empty.

@@ -116,8 +116,8 @@ impl Store {
         })
     }
 
-    /// Whether the session may still be spoken for.
-    pub async fn is_ours(&self) -> bool {
+    /// Whether the session may still be spoken for; `None` when nobody can say.
+    pub async fn is_ours(&self) -> Option<bool> {
         self.cells.is_ours().await
     }
 
