@@ -38,8 +38,19 @@ echo "BARID_TENANT__PLATFORM_KEY=$(random)" >> "$made/tenant.env"
 echo "BARID_GATEWAY__REDIS__URL=redis://:$redis@redis:6379" >> "$made/gateway.env"
 echo "BARID_MIGRATE__DATABASE_URL=postgres://barid:$owner@postgres:5432/barid?sslmode=disable" > "$made/migrate.env"
 echo "BARID_MIGRATE__ROLE_PASSWORD=$roles" >> "$made/migrate.env"
+monitor=$(random)
 echo "POSTGRES_PASSWORD=$owner" > "$made/postgres.env"
+echo "MONITOR_PASSWORD=$monitor" >> "$made/postgres.env"
+{
+    echo "DATA_SOURCE_URI=postgres:5432/barid?sslmode=disable"
+    echo "DATA_SOURCE_USER=barid_monitor"
+    echo "DATA_SOURCE_PASS=$monitor"
+} > "$made/postgres-exporter.env"
 echo "requirepass $redis" > "$made/redis.conf"
+{
+    echo "REDIS_ADDR=redis://redis:6379"
+    echo "REDIS_PASSWORD=$redis"
+} > "$made/redis-exporter.env"
 echo "GF_SECURITY_ADMIN_PASSWORD=$(random)" > "$made/grafana.env"
 
 ask() {

@@ -1,4 +1,4 @@
-use crate::{bench, breaking, chaos, demo, docs, edges, manifests, proto, test, up, workspace};
+use crate::{bench, breaking, chaos, demo, docs, edges, manifests, monitoring, proto, test, up, workspace};
 use anyhow::Result;
 use barid_testkit::install;
 use clap::{Parser, Subcommand};
@@ -22,7 +22,7 @@ enum Command {
     Down,
     /// Restart one process of a running Barid: a service, the simulator, postgres, nats or redis
     Restart(up::RestartOptions),
-    /// Check everything: format, lints, edges, generated code, docs and manifests, then run every test on private servers
+    /// Check everything: format, lints, edges, generated code, docs, manifests and monitoring, then run every test on private servers
     Test(test::Options),
     /// Send real messages through a running Barid and look at the phones
     Demo(demo::Options),
@@ -48,6 +48,8 @@ enum Command {
     Docs,
     /// Render k8s/ and check it, deploy/compose.yaml and the workflows
     Manifests(manifests::Options),
+    /// Check the rules, dashboards and runbooks of deploy/, and run the tests of the rules
+    Monitoring,
     /// Find or install PostgreSQL, NATS and Redis
     Install,
 }
@@ -70,6 +72,7 @@ pub async fn run() -> Result<ExitCode> {
         Command::Edges => edges::run(&root)?,
         Command::Docs => docs::run(&root)?,
         Command::Manifests(options) => manifests::run(&root, &options)?,
+        Command::Monitoring => monitoring::run(&root)?,
         Command::Install => {
             let found = install::ensure(&mut |line| println!("{line}"))?;
             println!("PostgreSQL {} in {}", found.postgres.version, found.postgres.bin.display());

@@ -8,6 +8,7 @@ mod demo;
 mod docs;
 mod edges;
 mod manifests;
+mod monitoring;
 mod private_file;
 mod proto;
 mod test;

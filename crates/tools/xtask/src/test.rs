@@ -1,6 +1,6 @@
 //! The test command: cheap checks first, the test runner last, so that its summary is the last thing to be seen.
 
-use crate::{breaking, docs, edges, manifests, proto, workspace};
+use crate::{breaking, docs, edges, manifests, monitoring, proto, workspace};
 use anyhow::{Context, Result, bail};
 use barid_testkit::{Durability, POSTGRES_URL_VARIABLE, Postgres, install};
 use clap::Args;
@@ -56,6 +56,7 @@ fn check(root: &Path) -> Vec<Step> {
     step("proto", &|| proto::run(true).and_then(|()| breaking::check(root)));
     step("docs", &|| docs::run(root));
     step("manifests", &|| manifests::run(root, &manifests::Options::default()));
+    step("monitoring", &|| monitoring::run(root));
     steps
 }
 
@@ -63,7 +64,7 @@ fn summarise(steps: &[Step]) {
     println!("\nchecks");
     for step in steps {
         let outcome = if step.outcome.is_ok() { "ok" } else { "FAILED" };
-        println!("{:<9} {outcome:<8} {:>6.1} s", step.name, step.took.as_secs_f64());
+        println!("{:<10} {outcome:<8} {:>6.1} s", step.name, step.took.as_secs_f64());
     }
 }
 

@@ -1,4 +1,4 @@
-//! deploy/ and .github/: the compose file, what Prometheus and Grafana are given, the image, the workflows, and the values for NATS' chart.
+//! deploy/ and .github/: the compose file, where Prometheus asks, what Grafana is given, the image, the workflows, and the values for NATS' chart.
 
 use super::object::list;
 use super::pods::is_pinned;
@@ -27,15 +27,8 @@ pub fn problems(tools: &Tools, root: &Path) -> Result<Vec<String>> {
     of("deploy/Dockerfile", judge_image(&read("deploy/Dockerfile")?));
     let (prometheus, _) = one(Schema::Plain, "deploy/prometheus/prometheus.yml")?;
     of("deploy/prometheus/prometheus.yml", judge_targets(&prometheus, &services));
-    let sources = told(root)?;
-    for folder in ["deploy/prometheus/rules", "deploy/grafana/dashboards", "deploy/grafana/provisioning"] {
-        for extension in ["yml", "yaml", "json"] {
-            for file in crate::workspace::files(&root.join(folder), extension)? {
-                let path = file.strip_prefix(root).unwrap_or(&file).display().to_string();
-                one(Schema::Plain, &path)?;
-                of(&path, unknown_figures(&read(&path)?, &sources));
-            }
-        }
+    for file in crate::workspace::files(&root.join("deploy/grafana/provisioning"), "yaml")? {
+        one(Schema::Plain, &file.strip_prefix(root).unwrap_or(&file).display().to_string())?;
     }
     for file in crate::workspace::files(&root.join(".github/workflows"), "yml")? {
         let path = file.strip_prefix(root).unwrap_or(&file).display().to_string();
@@ -131,24 +124,6 @@ fn judge_targets(prometheus: &Value, services: &[String]) -> Vec<String> {
     missing.map(|service| format!("does not ask {service}")).collect()
 }
 
-/// The sources in which figures are told.
-fn told(root: &Path) -> Result<String> {
-    let files = crate::workspace::files(&root.join("crates"), "rs")?;
-    files.iter().map(|file| Ok(std::fs::read_to_string(file)?)).collect()
-}
-
-/// Figures of ours that a rule or a dashboard asks for and no source tells.
-fn unknown_figures(text: &str, sources: &str) -> Vec<String> {
-    let words: BTreeSet<&str> =
-        text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').filter(|word| word.starts_with("barid_")).collect();
-    let base = |word: &str| ["_bucket", "_sum", "_count"].iter().find_map(|end| word.strip_suffix(end).map(str::to_owned));
-    let tells = |word: &str| {
-        sources.contains(&format!("{word}\"")) || sources.contains(&format!("{word}{{")) || sources.contains(&format!("{word} "))
-    };
-    let unknown = words.into_iter().filter(|word| !tells(word) && !base(word).is_some_and(|base| tells(&base)));
-    unknown.map(|word| format!("asks for the figure {word}, which no source tells")).collect()
-}
-
 fn judge_workflow(workflow: &Value) -> Vec<String> {
     let mut problems = Vec::new();
     if workflow["permissions"].is_null() {
@@ -230,14 +205,6 @@ mod tests {
         assert_eq!(judge_image(&good.replace("rust:1.95", "rust")), ["the image rust is not pinned to a version"]);
         assert_eq!(judge_image(&good.replace("USER 10001", "USER root")), ["runs as root"]);
         assert_eq!(judge_image(&good.replace("HEALTHCHECK", "CMD")), ["has no HEALTHCHECK"]);
-    }
-
-    #[test]
-    fn figures_are_those_that_are_told() {
-        let sources = "(\"barid_pool_slots\", \"gauge\") let name = \"barid_relay_lag_seconds\"";
-        assert_eq!(unknown_figures("sum(barid_pool_slots) > barid_relay_lag_seconds{}", sources), [""; 0]);
-        assert_eq!(unknown_figures("barid_pool_slot", sources), ["asks for the figure barid_pool_slot, which no source tells"]);
-        assert_eq!(unknown_figures("rate(barid_relay_lag_seconds_bucket[5m])", sources), [""; 0]);
     }
 
     #[test]

@@ -15,9 +15,10 @@ mod tools;
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use object::Object;
+pub use object::list;
 use services::Overlay;
 use std::path::{Path, PathBuf};
-use tools::{Schema, Tools};
+pub use tools::{Schema, Tools};
 
 const OVERLAYS: [(&str, Overlay); 2] = [("dev", Overlay::Development), ("production", Overlay::Production)];
 
@@ -71,7 +72,7 @@ fn judge(tools: &Tools, root: &Path, rendered: &str, schema: Schema, overlay: Ov
 }
 
 /// The services of the workspace, by their folders.
-fn services_of(root: &Path) -> Result<Vec<String>> {
+pub fn services_of(root: &Path) -> Result<Vec<String>> {
     let folder = root.join("crates/services");
     let mut names = Vec::new();
     for entry in std::fs::read_dir(&folder).with_context(|| folder.display().to_string())? {
