@@ -265,8 +265,9 @@ async fn claimed_before(store: &Store, tx: &Tx, claim: Uuid, wanted: &[SessionCl
         return Ok(Vec::new());
     }
     let held = "SELECT f.message_id, f.epoch, s.attempt, f.repeatable FROM queue.in_flight f JOIN queue.message_state s USING (message_id)
-                WHERE f.claim_id = $1 AND s.state = 3 AND s.message_id = ANY($2)";
-    let rows = tx.rows(held, [claim.into(), ids.into()]).await?;
+                WHERE f.claim_id = $1 AND s.state = 3 AND s.message_id = ANY($2) AND s.message_id BETWEEN $3 AND $4";
+    let [first, last] = days::bounds(&ids);
+    let rows = tx.rows(held, [claim.into(), ids.into(), first, last]).await?;
     if rows.is_empty() {
         return Ok(Vec::new());
     }

@@ -9,7 +9,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use sea_orm::DbErr;
 use uuid::Uuid;
 
-use super::{Change, Store, apply, planning};
+use super::{Change, Store, apply, days, planning};
 use crate::{
     Error,
     channel::Channel,
@@ -76,9 +76,11 @@ impl Store {
             }
             let sql = "SELECT s.message_id, s.tenant_id, s.channel, s.reason, m.content, s.attempt, d.at FROM queue.message_state s
                        JOIN queue.messages m ON m.id = s.message_id JOIN queue.dead_letters d ON d.message_id = s.message_id
-                       WHERE s.message_id = ANY($1) AND m.id = ANY($1) AND d.message_id = ANY($1)";
+                       WHERE s.message_id = ANY($1) AND m.id = ANY($1) AND d.message_id = ANY($1)
+                       AND s.message_id BETWEEN $2 AND $3 AND m.id BETWEEN $2 AND $3";
+            let [first, last] = days::bounds(&ids);
             let mut failed = Vec::new();
-            for row in tx.rows(sql, [ids.into()]).await? {
+            for row in tx.rows(sql, [ids.into(), first, last]).await? {
                 let (message, tenant) = (MessageId::from_uuid(row.try_get_by_index(0)?), TenantId::from_uuid(row.try_get_by_index(1)?));
                 failed.push(Failed {
                     message,
