@@ -1,7 +1,8 @@
 //! The socket under a connection.
 //!
 //! It reads a frame only when the one before was taken and there is room in the connection's queue of events: what the pool does not
-//! take in time stays with WhatsApp, and memory stays bounded without anything being dropped. It writes nothing before what it heard is durable, and nothing once the lease is lost.
+//! take in time stays with WhatsApp, and memory stays bounded without anything being dropped. It writes nothing before what it heard is
+//! durable, and nothing once the lease is lost.
 
 use std::{sync::Arc, time::Duration};
 
